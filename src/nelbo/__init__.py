@@ -1,0 +1,72 @@
+"""nelbo: autoencoders and variational autoencoders whose numbers can be trusted.
+
+The public names are imported on first use, so that `import nelbo` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from nelbo.core import Batch as Batch
+    from nelbo.core import Draw as Draw
+    from nelbo.core import Loss as Loss
+    from nelbo.core import Terms as Terms
+    from nelbo.data import load as load_data
+    from nelbo.models.latent import LatentVariableModel as LatentVariableModel
+    from nelbo.objectives.elbo import ELBO as ELBO
+    from nelbo.registry import build as build
+    from nelbo.registry import register as register
+    from nelbo.registry import spec_of as spec_of
+    from nelbo.run import Run as Run
+    from nelbo.train import Settings as Settings
+    from nelbo.train import train as train
+
+_HOMES = {
+    "Batch": "nelbo.core",
+    "Draw": "nelbo.core",
+    "ELBO": "nelbo.objectives.elbo",
+    "LatentVariableModel": "nelbo.models.latent",
+    "Loss": "nelbo.core",
+    "Run": "nelbo.run",
+    "Settings": "nelbo.train",
+    "Terms": "nelbo.core",
+    "build": "nelbo.registry",
+    "load_data": "nelbo.data:load",
+    "register": "nelbo.registry",
+    "spec_of": "nelbo.registry",
+    "train": "nelbo.train",
+}
+
+__all__ = [
+    "ELBO",
+    "Batch",
+    "Draw",
+    "LatentVariableModel",
+    "Loss",
+    "Run",
+    "Settings",
+    "Terms",
+    "build",
+    "load_data",
+    "register",
+    "spec_of",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nelbo' has no attribute {name!r}")
+    module, _, attribute = home.partition(":")
+    value: object = getattr(importlib.import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

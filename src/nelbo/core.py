@@ -1,0 +1,269 @@
+"""The vocabulary: what a batch, a part, a model and an objective are.
+
+A latent-variable model is *parts* (`Prior`, `Posterior`, `Likelihood`); a model puts parts together and emits
+`Terms`; an `Objective` reduces `Terms` to a `Loss`. Everything is in nats per datum, summed over dimensions.
+
+Shapes: K importance samples (or Monte Carlo draws), B data, D latent dimensions, C context features.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+__all__ = [
+    "Batch",
+    "Bound",
+    "Draw",
+    "Gradient",
+    "Likelihood",
+    "Loss",
+    "Model",
+    "Objective",
+    "Phase",
+    "Posterior",
+    "Prior",
+    "SinglePhase",
+    "Terms",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B data, in their own units, with everything that belongs to the same rows."""
+
+    x: Tensor  # [B, *event]  the data, in its own units
+    x_in: Tensor | None = None  # what the posterior reads (corrupted, scaled, NaN for a hole); None = x
+    mask: Tensor | None = None  # [B, *cells]  True = observed
+    context: Tensor | None = None  # [B, C]  conditioned on
+    label: Tensor | None = None  # [B]  modelled, -1 = missing
+    log_jacobian: Tensor | None = None  # broadcasts to [B, *cells]
+    index: Tensor | None = None  # [B]  row numbers in the data set
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the posterior reads: `x_in` where given, else `x`."""
+        return self.x if self.x_in is None else self.x_in
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with every tensor on `device`."""
+        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()})
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """A contiguous part of the rows."""
+
+        def take(name: str, value: Tensor | None) -> Tensor | None:
+            broadcasts = name == "log_jacobian" and value is not None and value.shape[:1] != self.x.shape[:1]
+            return value if value is None or broadcasts else value[rows]
+
+        return Batch(**{name: take(name, value) for name, value in vars(self).items()})
+
+
+class Draw(Enum):
+    """How z is drawn, and with it what the gradient of log q(z given x) means."""
+
+    PATHWISE = "pathwise"  # reparameterised: gradients flow through z
+    STOPPED = "stopped"  # reparameterised, but q's parameters are constants inside log q (DReG, STL)
+    SCORE = "score"  # z is a constant; gradients flow through log q only
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What a model says about a batch: K draws by B data, event dimensions summed, in nats.
+
+    Either `kl` is filled (closed form) or `log_pz` and `log_qz` are, never both: nothing is computed
+    that the objective does not read.
+    """
+
+    z: Tensor  # [K, B, D]
+    log_px: Tensor  # [K, B]
+    q: Distribution
+    log_pz: Tensor | None = None  # [K, B]  None where there is no density
+    log_qz: Tensor | None = None  # [K, B]
+    kl: Tensor | None = None  # [G, K or 1, B]  closed form, per latent dimension or layer
+    log_r: Tensor | None = None  # [K, B]  log sample weights, default -log K
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)  # in the loss, never in the bound
+
+    @property
+    def log_weights(self) -> Tensor:
+        """log w = log p(x given z) + log p(z) - log q(z given x), shape [K, B].
+
+        Raises
+        ------
+        ValueError
+            If the densities were not asked for (`analytic=True`) or do not exist.
+        """
+        if self.log_pz is None or self.log_qz is None:
+            raise ValueError("these terms hold no densities: ask the model for terms(..., analytic=False)")
+        return self.log_px + self.log_pz - self.log_qz
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """What one step minimises, and what it honestly measured."""
+
+    loss: Tensor  # scalar to minimise, nats per datum
+    bound: Tensor | None  # [B] detached, at beta = 1; None where the objective is not a bound
+    parts: Mapping[str, Tensor]  # [B] or [], attached; their means sum to loss
+
+
+class Prior(nn.Module, ABC):
+    """p(z): called with the context and the posterior it serves, returns a distribution over z."""
+
+    @abstractmethod
+    def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
+
+    def __call__(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution:
+        distribution: Distribution = super().__call__(context, posterior)
+        return distribution
+
+
+class Posterior(nn.Module, ABC):
+    """q(z given x), the recognition model: reads data, returns a distribution over z with event shape [D]."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution: ...
+
+    def __call__(self, x: Tensor, context: Tensor | None = None) -> Distribution:
+        distribution: Distribution = super().__call__(x, context)
+        return distribution
+
+
+class Likelihood(nn.Module, ABC):
+    """p(x given z), the decoder: reads z [N, D], returns an elementwise distribution over x, [N, *event].
+
+    `cells` is the shape of what can be missing: pixels of a coupled RGB image, columns of a table; for an
+    elementwise likelihood it equals the event shape.
+    """
+
+    cells: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution: ...
+
+    def __call__(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        distribution: Distribution = super().__call__(z, context)
+        return distribution
+
+    def log_px(self, z: Tensor, batch: Batch) -> Tensor:
+        """log p(x given z) of each draw, `[K, B, D] -> [K, B]`, in nats, in the units of the user's data.
+
+        Cells are summed after the log-Jacobian of the data's transform is added and missing cells are
+        removed (by `torch.where`: 0 times infinity is NaN, and so is its gradient).
+        """
+        draws, rows = z.shape[0], z.shape[1]
+        context = None if batch.context is None else batch.context.repeat(draws, 1)
+        px = self(z.flatten(0, 1), context)
+        x = batch.x if draws == 1 else batch.x.repeat(draws, *(1,) * (batch.x.dim() - 1))
+        cells = px.log_prob(x).unflatten(0, (draws, rows))
+        return sum_cells(cells, batch, len(self.cells))
+
+    @abstractmethod
+    def mode(self, px: Distribution) -> Tensor:
+        """The most probable x of each cell, in the data's own units, a legal value of the data's kind."""
+
+
+def sum_cells(log_prob: Tensor, batch: Batch, cell_dims: int) -> Tensor:
+    """Sum elementwise log-densities `[K, B, *cells]` to `[K, B]`: add the log-Jacobian, drop missing cells."""
+    if batch.log_jacobian is not None:
+        log_prob = log_prob + batch.log_jacobian
+    if batch.mask is not None:
+        log_prob = torch.where(batch.mask, log_prob, 0.0)
+    return log_prob.flatten(-cell_dims).sum(-1)
+
+
+class Model(nn.Module, ABC):
+    """Parts put together: emits `Terms`, encodes, decodes, samples, scores a given z."""
+
+    groups: Mapping[str, slice]  # named slices of z
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Distribution:
+        """q(z given x), joint over the concatenated z: batch shape [B], event shape [D]."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        """p(x given z) for z [N, D]: an elementwise distribution over x, [N, *event]."""
+
+    @abstractmethod
+    def sample(self, n: int, context: Tensor | None = None) -> Distribution:
+        """p(x given z) at n draws of z from the prior (n per context row)."""
+
+    @abstractmethod
+    def terms(
+        self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False
+    ) -> Terms: ...
+
+    @abstractmethod
+    def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
+        """log p(x, z) of given latents, `[K, B, D] -> [K, B]`."""
+
+
+class Bound(ABC):
+    """From log importance weights [K, B] to a value [B]."""
+
+    @abstractmethod
+    def __call__(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor: ...
+
+
+class Gradient(nn.Module, ABC):
+    """A gradient estimator: a surrogate [B] whose gradient estimates that of the bound."""
+
+    draw: Draw
+
+    @abstractmethod
+    def forward(self, bound: Bound, terms: Terms) -> Tensor: ...
+
+
+class Phase(nn.Module, ABC):
+    """One loss, one owner, one optimiser; its registered children are what it owns and trains."""
+
+    name: str
+    every: int = 1
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Loss: ...
+
+    def __call__(self, batch: Batch) -> Loss:
+        loss: Loss = super().__call__(batch)
+        return loss
+
+
+class Objective(nn.Module, ABC):
+    """A way to fit a model: one or more phases."""
+
+    @property
+    @abstractmethod
+    def phases(self) -> Sequence[Phase]: ...
+
+
+class SinglePhase(Objective, Phase):
+    """An objective with one loss, which is its own only phase."""
+
+    name = "main"
+
+    @property
+    def phases(self) -> Sequence[Phase]:
+        return (self,)
+
+
+def log_mean_exp(log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
+    """log of the weighted mean over draws, `[K, B] -> [B]`: logsumexp(log w + log r), log r = -log K."""
+    if log_r is None:
+        return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])
+    return torch.logsumexp(log_w + log_r, 0)
+
+
+def full_precision(features: Tensor) -> Tensor:
+    """Distribution parameters in float32 or better, also under autocast (log q - log p is off by 0.2 nats in bf16)."""
+    return features.float() if features.dtype in {torch.bfloat16, torch.float16} else features

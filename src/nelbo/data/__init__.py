@@ -1,0 +1,45 @@
+"""Data: read them, find out what they are, split, transform and batch them."""
+
+from __future__ import annotations
+
+from nelbo.data.batches import Batches
+from nelbo.data.datasets import DatasetInfo, catalogue
+from nelbo.data.fit import fit_spec
+from nelbo.data.sources import Data, load
+from nelbo.data.spec import Column, DataSpec, Kind, Scaling
+from nelbo.data.splits import Split, split
+from nelbo.data.transforms import (
+    Binarize,
+    Dequantize,
+    Log,
+    Log1p,
+    Logit,
+    NoTransform,
+    RawDensity,
+    Transform,
+    transform,
+)
+
+__all__ = [
+    "Batches",
+    "Binarize",
+    "Column",
+    "Data",
+    "DataSpec",
+    "DatasetInfo",
+    "Dequantize",
+    "Kind",
+    "Log",
+    "Log1p",
+    "Logit",
+    "NoTransform",
+    "RawDensity",
+    "Scaling",
+    "Split",
+    "Transform",
+    "catalogue",
+    "fit_spec",
+    "load",
+    "split",
+    "transform",
+]

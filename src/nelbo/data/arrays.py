@@ -1,0 +1,177 @@
+"""Arrays in memory, .npy and .npz files, as rows of images or of a table."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from nelbo.data.labels import are_classes
+from nelbo.data.raw import Array, Raw
+from nelbo.data.spec import Layout
+from nelbo.errors import DataError, unknown
+
+__all__ = ["column_names", "drop_columns", "from_array", "read_npy", "read_npz"]
+
+CHANNELS = (1, 3)
+TABLE, GREY, COLOUR = 2, 3, 4  # numbers of axes
+DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError)
+
+
+def from_array(source: Array | Tensor, name: str, what: str, drop: Sequence[str] = ()) -> Raw:
+    """Rows from an array or a tensor: (N, D) is a table, (N, H, W) and the like are images.
+
+    Images come as (N, H, W), (N, H, W, 1 or 3) or (N, 1 or 3, H, W).
+
+    Raises
+    ------
+    DataError
+        If the array has no rows, another shape, or does not hold numbers.
+    """
+    values = _numbers(source.detach().cpu() if isinstance(source, Tensor) else source, what)
+    values, layout = _arrange(values, what)
+    if layout == "image" and drop:
+        raise DataError(f"--drop {drop[0]} names a column, but {what} holds images; leave --drop out")
+    if layout == "image":
+        return Raw(values, layout, name)
+    values, names = drop_columns(values, column_names(values.shape[1]), drop)
+    return Raw(values, layout, name, names)
+
+
+def read_npy(path: Path, drop: Sequence[str] = ()) -> Raw:
+    """Rows from a .npy file; nothing in it is executed."""
+    try:
+        values = np.load(path, allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise ValueError("an archive")
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
+    return from_array(values, path.stem, f"'{path}'", drop)
+
+
+def read_npz(path: Path, label: str | None, group: str | None, drop: Sequence[str] = ()) -> Raw:
+    """Rows from a .npz file: the array `X` or `x`, or the only one with two axes or more.
+
+    Labels are the array named by `label`, or `y` where it holds a class for each row.
+    """
+    try:
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise ValueError("a single array")
+        with opened as archive:
+            keys = list(archive.files)
+            for asked in (label, group):
+                if asked is not None and asked not in keys:
+                    raise unknown(f"array in '{path}'", asked, keys, DataError)
+            arrays = {key: _member(archive[key], key) for key in keys}
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
+    key = _rows_key(path, arrays, {label, group})
+    raw = from_array(arrays[key], path.stem, f"array {key!r} of '{path}'", drop)
+    reasons = [f"rows are the array {key!r}"]
+    label, reason = _label_key(arrays, key, label, raw.values.shape[0])
+    reasons += reason
+    return Raw(
+        raw.values,
+        raw.layout,
+        raw.name,
+        raw.names,
+        label=None if label is None else arrays[label],
+        group=None if group is None else arrays[group],
+        reasons=tuple(reasons),
+    )
+
+
+def column_names(count: int) -> tuple[str, ...]:
+    """Names for columns that have none, counted from 1 as a spreadsheet does."""
+    return tuple(f"column{number}" for number in range(1, count + 1))
+
+
+def drop_columns(values: Array, names: tuple[str, ...], drop: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
+    """The table without the columns named."""
+    for each in drop:
+        if each not in names:
+            raise unknown("column in --drop", each, names, DataError)
+    if not drop:
+        return values, names
+    kept = [number for number, each in enumerate(names) if each not in drop]
+    if not kept:
+        raise DataError("every column is dropped; keep at least one")
+    return values[:, kept], tuple(names[number] for number in kept)
+
+
+def _member(values: Array, key: str) -> Array:
+    if values.dtype.kind == "O":  # NumPy has refused already; this keeps the promise whatever its version
+        raise ValueError(f"array {key!r} holds Python objects")
+    return values
+
+
+def _rows_key(path: Path, arrays: Mapping[str, Array], taken: set[str | None]) -> str:
+    for key in ("X", "x"):
+        if key in arrays:
+            return key
+    wide = [key for key, values in arrays.items() if values.ndim >= TABLE and key not in taken]
+    if len(wide) == 1:
+        return wide[0]
+    found = ", ".join(arrays) or "none"
+    raise DataError(
+        f"'{path}' holds no array 'X' and {len(wide) or 'no'} candidates with two axes or more "
+        f"(arrays: {found}); name the one with the rows 'X'"
+    )
+
+
+def _label_key(arrays: Mapping[str, Array], key: str, label: str | None, rows: int) -> tuple[str | None, list[str]]:
+    if label is not None:
+        return label, [f"labels are the array {label!r}"]
+    if "y" not in arrays or key == "y":
+        return None, []
+    y = arrays["y"]
+    if y.shape == (rows,) and are_classes(y):
+        return "y", ["labels are the array 'y'"]
+    return None, ["the array 'y' is left aside: it does not hold one class for each row"]
+
+
+def _numbers(source: object, what: str) -> Array:
+    if isinstance(source, Tensor):
+        source = source.numpy() if source.dtype.is_floating_point is False else _float_array(source)
+    values = np.asarray(source)
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8)
+    if values.dtype.kind not in "iuf":
+        raise DataError(f"{what} holds {values.dtype} values, not numbers; convert it to integers or floats")
+    return values.astype(np.float64) if values.dtype == np.longdouble else values
+
+
+def _float_array(tensor: Tensor) -> Array:
+    return (tensor if tensor.element_size() > 2 else tensor.float()).numpy()
+
+
+def _arrange(values: Array, what: str) -> tuple[Array, Layout]:
+    shape = " x ".join(map(str, values.shape)) or "a single number"
+    if values.ndim > 0 and values.size == 0:
+        raise DataError(f"{what} is empty (its shape is {shape}); there is nothing to train on")
+    if values.ndim == TABLE:
+        return values, "table"
+    if values.ndim == GREY:
+        return values[:, None], "image"
+    if values.ndim == COLOUR and values.shape[1] in CHANNELS:
+        return values, "image"
+    if values.ndim == COLOUR and values.shape[-1] in CHANNELS:
+        return np.ascontiguousarray(np.moveaxis(values, -1, 1)), "image"
+    raise DataError(
+        f"{what} has the shape {shape}; give a table (N, D), or images (N, H, W), (N, H, W, C) or (N, C, H, W) "
+        "with C = 1 or 3"
+    )
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    if "pickle" in str(error).lower() or "object" in str(error).lower():
+        return DataError(
+            f"'{path}' holds Python objects or is no NumPy file, and objects are never loaded; "
+            "save plain numeric arrays with numpy.save or numpy.savez"
+        )
+    return DataError(f"'{path}' cannot be read as a NumPy file; it is damaged or cut short, make it anew")

@@ -1,0 +1,140 @@
+"""Batches by index from one contiguous tensor on the device; order and noise are functions of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nelbo.core import Batch
+from nelbo.data.sources import Data
+from nelbo.data.spec import DataSpec
+from nelbo.data.transforms import Transform
+from nelbo.errors import ConfigError, DataError
+
+__all__ = ["Batches"]
+
+ORDER, NOISE, FIXED = range(3)  # streams of random numbers that must not meet
+
+
+@final
+class Batches:
+    """Batches of some rows of the data, transformed, scaled for the network, as often as wanted.
+
+    Parameters
+    ----------
+    rows
+        Row numbers in `data`.
+    spec
+        As fitted by `fit_spec` for this transform: its scaling makes `x_in`.
+    seed
+        Order and noise of an epoch depend on it and on the number of the epoch alone, never on torch's global state.
+    drop_last
+        Whether `epoch` leaves out a last batch that is short; `fixed` never does.
+
+    Raises
+    ------
+    ConfigError
+        If `batch_size` is below 1.
+    DataError
+        If there are no rows, or `drop_last` leaves no batch.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        rows: Tensor,
+        spec: DataSpec,
+        transform: Transform,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        shuffle: bool = True,
+        drop_last: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"the batch size is {batch_size}; give --batch-size 1 or more")
+        if len(rows) == 0 or (drop_last and len(rows) < batch_size):
+            raise DataError(
+                f"{len(rows)} rows do not fill a batch of {batch_size}; give more rows or a smaller --batch-size"
+            )
+        self._x = data.x.contiguous().to(device)
+        self._label = None if data.label is None else data.label.to(device)
+        self._rows = rows.to(device)
+        self._transform = transform
+        self._size = batch_size
+        self._seed = seed
+        self._device = device
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        self._scratch = _scratch(self._x, min(batch_size, len(rows)))
+        self._scaled = spec.scaling.name != "none"
+        shift, scale = spec.scaling.shift_tensor(spec.event_shape), spec.scaling.scale_tensor(spec.event_shape)
+        self._shift = shift.to(device) if bool((shift != 0).any()) else None
+        self._factor = _factor(scale, device)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self._rows)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self.rows // self._size if self._drop_last else -(-self.rows // self._size)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch; order and noise are a function of (seed, epoch) only."""
+        order = self._rows
+        if self._shuffle:
+            places = torch.randperm(self.rows, generator=_generator("cpu", self._seed, epoch, ORDER))
+            order = order[places.to(self._device)]
+        noise = _generator(self._device, self._seed, epoch, NOISE)
+        end = len(self) * self._size if self._drop_last else self.rows
+        return self._walk(order[:end], noise)
+
+    def fixed(self, seed: int = 0) -> Iterator[Batch]:
+        """All rows in their order, with noise that is the same whatever the batch size and the device.
+
+        One generator on the CPU draws the noise of the rows in order, so that row i gets the same numbers however
+        rows are put together into batches.
+        """
+        return self._walk(self._rows, _generator("cpu", seed, 0, FIXED))
+
+    def _walk(self, order: Tensor, noise: torch.Generator) -> Iterator[Batch]:
+        for index in torch.split(order, self._size):
+            x, log_jacobian = self._transform(self._gather(index), noise)
+            yield Batch(
+                x=x,
+                x_in=self._seen(x) if self._scaled else None,
+                log_jacobian=log_jacobian,
+                label=None if self._label is None else self._label.index_select(0, index),
+                index=index,
+            )
+
+    def _gather(self, index: Tensor) -> Tensor:
+        """The rows; bytes go to a buffer that is used again, since every transform makes new floats of them."""
+        if self._scratch is None:
+            return self._x.index_select(0, index)
+        return torch.index_select(self._x, 0, index, out=self._scratch[: len(index)])
+
+    def _seen(self, x: Tensor) -> Tensor:
+        """(x - shift) / scale."""
+        return x * self._factor if self._shift is None else (x - self._shift) * self._factor
+
+
+def _scratch(x: Tensor, size: int) -> Tensor | None:
+    return None if x.is_floating_point() else torch.empty((size, *x.shape[1:]), dtype=x.dtype, device=x.device)
+
+
+def _factor(scale: Tensor, device: torch.device) -> Tensor | float:
+    return 1.0 / float(scale) if scale.dim() == 0 else scale.reciprocal().to(device)
+
+
+def _generator(device: torch.device | str, seed: int, epoch: int, stream: int) -> torch.Generator:
+    """A generator of its own for each (seed, epoch, stream), mixed so that near seeds give unlike streams."""
+    mixed = np.random.SeedSequence((seed % 2**64, epoch, stream)).generate_state(1, np.uint64)
+    return torch.Generator(device=device).manual_seed(int(mixed[0] >> np.uint64(1)))

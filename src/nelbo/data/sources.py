@@ -1,0 +1,260 @@
+"""Data from a name, a file, a folder, an array or a tensor, with a spec that says what was found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nelbo.data.arrays import from_array, read_npy, read_npz
+from nelbo.data.datasets import NAMES, read_named
+from nelbo.data.images import read_images
+from nelbo.data.infer import Inference, infer, parse_kind, some_names
+from nelbo.data.labels import encode_groups, encode_labels
+from nelbo.data.raw import Array, Raw
+from nelbo.data.spec import DataSpec, Kind, Scaling
+from nelbo.data.table import read_table
+from nelbo.errors import DataError, unknown
+
+__all__ = ["Data", "Source", "load"]
+
+Rows = Array | Tensor
+Source = str | Path | Array | Tensor | tuple[Rows, Rows]
+
+PAIR = 2
+BYTES = 256
+MASSES = frozenset({Kind.BINARY, Kind.BYTE, Kind.LEVELS})
+EXTENSIONS = (".npz", ".npy", ".csv", ".tsv", ".txt")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Data:
+    """N rows in memory, as the user has them, with everything that belongs to them."""
+
+    x: Tensor  # [N, *event]  uint8 for binary, byte and up to 256 levels, else float32; all finite
+    label: Tensor | None  # [N]  int64, -1 = missing
+    spec: DataSpec
+    official: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))  # split name to rows
+    group: Tensor | None = None  # [N]  int64
+    source: str = ""
+    sha256: str = ""  # of the rows and labels, the same on every machine
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+
+def load(
+    source: Source,
+    *,
+    label: str | None = None,
+    drop: Sequence[str] = (),
+    group: str | None = None,
+    kind: str | None = None,
+    name: str | None = None,
+) -> Data:
+    """Read data and find out what they are.
+
+    Parameters
+    ----------
+    source
+        A known name (``mnist``), a .npz, .npy or .csv file, a folder of images, an array or tensor of rows, or a
+        pair of rows and labels. A known name wins over a path of the same name.
+    label
+        The column (.csv) or array (.npz) that holds labels; by default the array ``y`` of a .npz file.
+    drop
+        Columns of a table to leave aside.
+    group
+        The column or array that says which rows belong together.
+    kind
+        The kind of the values where it is known; else it is inferred.
+    name
+        A name for the data; by default that of the source.
+
+    Raises
+    ------
+    DataError
+        If the source cannot be read or holds what cannot be modelled; the message says where.
+    """
+    given = None if kind is None else parse_kind(kind)
+    raw = _read(source, label, drop, group)
+    _refuse_holes(raw)
+    values, rounding = _single(raw.values)
+    by = "known of this data set" if given is None else "asked for"
+    inference = infer(values, raw.layout, raw.names, given or raw.kind, by)
+    x = _rows(values, inference)
+    codes, names = _labels(raw, x.shape[0])
+    spec = DataSpec(
+        name=name or raw.name,
+        event_shape=tuple(raw.values.shape[1:]),
+        kind=inference.kind,
+        levels=inference.levels,
+        layout=raw.layout,
+        scaling=_known_scaling(inference.levels),
+        columns=inference.columns,
+        label_names=names,
+        warnings=inference.warnings,
+        reasons=(*raw.reasons, *rounding, *inference.reasons),
+    )
+    groups = None if raw.group is None else encode_groups(raw.group, x.shape[0], f"group {group!r}")
+    return Data(
+        x=x,
+        label=codes,
+        spec=spec,
+        official=MappingProxyType({part: torch.from_numpy(rows) for part, rows in raw.official.items()}),
+        group=None if groups is None else torch.from_numpy(groups),
+        source=_describe(source),
+        sha256=_digest(x, codes),
+    )
+
+
+def _read(source: Source, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
+    if isinstance(source, str) and source in NAMES:
+        _refuse_flags(f"data set {source!r}", label, group, drop)
+        return read_named(source)
+    if isinstance(source, str | Path):
+        return _read_path(source, label, drop, group)
+    if isinstance(source, tuple):
+        if len(source) != PAIR:
+            raise DataError(f"a tuple of {len(source)} was given; give the pair (rows, labels)")
+        _refuse_flags("a pair of arrays", label, group, ())
+        rows, labels = source
+        raw = from_array(rows, "array", "the array of rows", drop)
+        values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+        return Raw(raw.values, raw.layout, raw.name, raw.names, label=_as_text(values))
+    if isinstance(source, np.ndarray | Tensor):
+        _refuse_flags("an array", label, group, ())
+        return from_array(source, "array", "the array", drop)
+    raise DataError(
+        f"data cannot be read from a {type(source).__name__}; give a name, a path, a NumPy array, a torch tensor, "
+        "or a pair (rows, labels)"
+    )
+
+
+def _read_path(source: str | Path, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
+    path = Path(source).expanduser()
+    try:
+        if path.is_dir():
+            _refuse_flags(f"folder '{path}'", label, group, drop)
+            return read_images(path)
+        if not path.exists():
+            raise _absent(source)
+        suffix = path.suffix.lower()
+        if suffix == ".npz":
+            return read_npz(path, label, group, drop)
+        if suffix == ".npy":
+            _refuse_flags(f"'{path}'", label, group, ())
+            return read_npy(path, drop)
+        if suffix in EXTENSIONS:
+            return read_table(path, label, group, drop)
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read ({error.strerror or error}); give a path that can") from error
+    raise DataError(
+        f"'{path}' has the ending {path.suffix or 'of no file type'!r}, which is not read; "
+        f"give {', '.join(EXTENSIONS)} or a folder of images"
+    )
+
+
+def _absent(source: str | Path) -> DataError:
+    path = Path(source)
+    if isinstance(source, Path) or path.suffix or len(path.parts) > 1:
+        return DataError(f"there is no file or folder '{path}'; check the path, or name one of: {', '.join(NAMES)}")
+    return cast(DataError, unknown("data set or path", str(source), NAMES, DataError))
+
+
+def _refuse_flags(what: str, label: str | None, group: str | None, drop: Sequence[str]) -> None:
+    for flag, value in (("--label", label), ("--group", group), ("--drop", drop[0] if drop else None)):
+        if value is not None:
+            raise DataError(f"{what} has no column or array that {flag} {value} could name; leave {flag} out")
+
+
+def _as_text(labels: Array) -> Array:
+    """Labels as they are, but a list of words that NumPy keeps as objects as text."""
+    if labels.dtype.kind == "O" and all(isinstance(each, str) for each in labels.flat):
+        return labels.astype(np.str_)
+    return labels
+
+
+def _refuse_holes(raw: Raw) -> None:
+    if raw.values.dtype.kind != "f":
+        return
+    flat = raw.values.reshape(raw.values.shape[0], -1)
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(flat.astype(np.float32))
+    if not bad.any():
+        return
+    row, place = (int(each) for each in np.argwhere(bad)[0])
+    worst = "NaN or infinite values, or ones too large for single precision"
+    if raw.layout == "image" or raw.names is None:
+        images = int(bad.any(1).sum())
+        raise DataError(
+            f"{images} of {len(flat)} images hold {worst} ({int(bad.sum())} pixels in all), the first is image {row} "
+            "counting from 0; mend or remove them"
+        )
+    columns = [raw.names[number] for number in np.flatnonzero(bad.any(0))]
+    name = raw.names[place]
+    raise DataError(
+        f"columns hold {worst}: {some_names(columns)}; the first is {flat[row, place]} in column {name!r}, row {row} "
+        f"counting from 0, of {int(bad[:, place].sum())} in that column; fill them, remove those rows, "
+        f"or use --drop {name}"
+    )
+
+
+def _single(values: Array) -> tuple[Array, tuple[str, ...]]:
+    """The values as they will be used, bytes or float32, and a sentence if integers had to be rounded.
+
+    What follows is inferred from the rounded values: 1e-50 is positive, but in single precision it is 0.
+    """
+    if values.dtype == np.uint8:
+        return values, ()
+    single = values.astype(np.float32)
+    changed = single != values
+    rounded = bool((changed & (values == np.floor(values))).any()) if changed.any() else False
+    return single, ("integers beyond 16,777,216 are rounded to single precision",) if rounded else ()
+
+
+def _rows(values: Array, inference: Inference) -> Tensor:
+    """The rows as a contiguous tensor of their own: the user may change the array later."""
+    small = inference.kind in MASSES and (inference.levels or PAIR) <= BYTES
+    return torch.from_numpy(np.array(values, dtype=np.uint8 if small else np.float32, order="C"))
+
+
+def _labels(raw: Raw, rows: int) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    if raw.label is None:
+        return None, None
+    if raw.label_names is not None:
+        return torch.from_numpy(raw.label.astype(np.int64)), raw.label_names
+    codes, names = encode_labels(raw.label, rows, "the label")
+    return torch.from_numpy(codes), names
+
+
+def _known_scaling(levels: int | None) -> Scaling:
+    """Levels are scaled to 0..1 whatever the rows; what depends on rows waits for `fit_spec`."""
+    return Scaling() if levels is None else Scaling(shift=0.0, scale=float(max(1, levels - 1)), name="unit")
+
+
+def _describe(source: Source) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    rows = source[0] if isinstance(source, tuple) else source
+    return "array of " + " x ".join(map(str, rows.shape))
+
+
+def _digest(x: Tensor, label: Tensor | None) -> str:
+    """SHA-256 over dtype, shape and little-endian bytes of the rows, then of the labels."""
+    digest = hashlib.sha256()
+    for tensor in (x, label):
+        if tensor is None:
+            continue
+        values = tensor.numpy()
+        values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{values.dtype.name} {values.shape};".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,159 @@
+"""What the data are: kinds, columns, scaling, and the reference measure of every figure made from them."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Literal, Self, final
+
+import torch
+from pydantic import BaseModel, ConfigDict, model_validator
+from torch import Tensor
+
+__all__ = ["CONTINUOUS", "Column", "DataSpec", "Kind", "Layout", "Scaling", "ScalingName"]
+
+Layout = Literal["image", "table"]
+ScalingName = Literal["none", "unit", "standardise"]
+
+
+@final
+class Kind(StrEnum):
+    """What values a pixel or a column can take."""
+
+    BINARY = "binary"  # 0 or 1
+    BYTE = "byte"  # 0, 1, ..., 255
+    LEVELS = "levels"  # 0, 1, ..., L - 1 for a small L
+    UNIT = "unit"  # between 0 and 1
+    REAL = "real"  # any number
+    POSITIVE = "positive"  # above 0
+    COUNT = "count"  # 0, 1, 2, ... without a ceiling
+    CATEGORICAL = "categorical"  # codes without an order
+    ORDINAL = "ordinal"  # codes with an order
+
+
+CONTINUOUS = frozenset({Kind.UNIT, Kind.REAL, Kind.POSITIVE})
+
+
+@final
+class Column(BaseModel):
+    """One column of a table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Kind
+    low: float
+    high: float
+    distinct: int
+
+
+@final
+class Scaling(BaseModel):
+    """How a network sees the data: network value = (x - shift) / scale.
+
+    Numbers hold for every cell; tuples hold one number per flattened event dimension.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shift: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    name: ScalingName = "none"
+
+    def shift_tensor(self, event_shape: tuple[int, ...]) -> Tensor:
+        """The shift as float32: 0-dimensional for a number, else of the event shape."""
+        return _tensor(self.shift, event_shape)
+
+    def scale_tensor(self, event_shape: tuple[int, ...]) -> Tensor:
+        """The scale as float32: 0-dimensional for a number, else of the event shape."""
+        return _tensor(self.scale, event_shape)
+
+
+@final
+class DataSpec(BaseModel):
+    """What one row of the data is, what was done to it, and why.
+
+    `levels` is the number of levels of the raw data; it outlives dequantisation, whose bound is on the
+    mass of those levels. `warnings` are words that every figure made from these data must carry.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    event_shape: tuple[int, ...]
+    kind: Kind
+    levels: int | None = None
+    layout: Layout
+    scaling: Scaling = Scaling()
+    columns: tuple[Column, ...] | None = None
+    label_names: tuple[str, ...] | None = None
+    transform: str = "none"
+    warnings: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _lengths_agree(self) -> Self:
+        for field in ("shift", "scale"):
+            value = getattr(self.scaling, field)
+            if isinstance(value, tuple) and len(value) != self.dim:
+                raise ValueError(f"scaling.{field} has {len(value)} numbers for {self.dim} event dimensions")
+        return self
+
+    @property
+    def dim(self) -> int:
+        """The number of values in a row."""
+        return math.prod(self.event_shape)
+
+    def explain(self) -> str:
+        """What was found and why, one decision a line, for the user to read."""
+        size = " x ".join(map(str, self.event_shape))
+        row = f"images of {size}" if self.layout == "image" else f"table with {self.dim} columns"
+        levels = f" with {self.levels} levels" if self.levels is not None else ""
+        lines = [f"{self.name}: {row}, kind {self.kind.value}{levels}"]
+        if self.transform != "none":
+            lines[0] += f", after {self.transform}"
+        lines += [f"  - {reason}" for reason in self.reasons]
+        lines += [f"  ! {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def reference_measure(self, density: bool) -> str:
+        """What a likelihood on these data is a likelihood of, in one phrase.
+
+        Parameters
+        ----------
+        density
+            Whether the likelihood is a density (Gaussian, logistic, ...) rather than a probability mass.
+        """
+        return self._density_measure() if density else self._mass_measure()
+
+    def _mass_measure(self) -> str:
+        cell = "pixel" if self.layout == "image" else "column"
+        if self.kind is Kind.BINARY:
+            return f"probability mass on {{0, 1}} per {cell}"
+        if self.kind is Kind.BYTE:
+            return f"probability mass on the 256 byte values per {cell}"
+        if self.kind is Kind.COUNT:
+            return f"probability mass on the counts 0, 1, 2, ... per {cell}"
+        if self.levels is not None:
+            return f"probability mass on levels 0..{self.levels - 1} per {cell}"
+        return f"probability mass on the rounded values per {cell}"
+
+    def _density_measure(self) -> str:
+        transform = self.transform.split(":")[0]
+        dequantised = transform == "dequantize" or (transform == "logit" and self.levels is not None)
+        if dequantised:
+            what = "counts" if self.levels is None else f"{self.levels} levels"
+            return (
+                f"lower bound on the probability mass of the {what}, "
+                "through uniform dequantisation (Lebesgue density per raw unit)"
+            )
+        if transform == "log1p":
+            return "Lebesgue density of counts in their own units (not a probability mass)"
+        if transform == "density" or self.kind not in CONTINUOUS:
+            return "Lebesgue density on the raw grid (not a probability mass)"
+        return "Lebesgue density in the data's own units"
+
+
+def _tensor(value: float | tuple[float, ...], event_shape: tuple[int, ...]) -> Tensor:
+    tensor = torch.tensor(value, dtype=torch.float32)
+    return tensor.reshape(event_shape) if isinstance(value, tuple) else tensor

@@ -1,0 +1,50 @@
+"""What can go wrong, each as one sentence with its remedy.
+
+Every error a user can cause is a `NelboError`; the command line prints its message and exits with status 2.
+Anything else that escapes is a defect of ours and exits with status 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NelboError(Exception):
+    """The user's input cannot be served; the message says what, where and what to do."""
+
+
+class DataError(NelboError):
+    """A source cannot be read, or what it holds cannot be modelled."""
+
+
+class CompositionError(NelboError):
+    """Parts, objective and data do not fit together."""
+
+
+class ConfigError(NelboError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class StorageError(NelboError):
+    """A file cannot be written, or what is stored is damaged or from another version."""
+
+
+class RunError(NelboError):
+    """A run folder is missing, incomplete, or would be overwritten."""
+
+
+class MissingExtraError(NelboError):
+    """An optional dependency or program is absent; the message names its install command."""
+
+
+class TrainingError(NelboError):
+    """Training cannot go on: the loss turned non-finite, or nothing is left to train."""
+
+
+def unknown(what: str, name: str, options: Iterable[str], error: type[NelboError] = ConfigError) -> NelboError:
+    """An error for a misspelt name, with the nearest legal one and the list of all."""
+    names = sorted(options)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return error(f"unknown {what} {name!r}; {hint}known: {', '.join(names) or 'none'}")

@@ -1,0 +1,74 @@
+"""What the latents do: rate per dimension, active units, outputs at their floor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Batch
+from nelbo.distributions.kl import rate
+from nelbo.distributions.normal import LogVariance
+from nelbo.models.latent import LatentVariableModel
+
+ACTIVE = 0.01  # Burda et al. (2016), section 5.3
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LatentSummary:
+    """Figures over the rows of a data set, float64."""
+
+    kl: Tensor | None  # [D]  mean KL per latent, nats; None where there is no closed form
+    variance_of_means: Tensor  # [D]  variance over data of the posterior mean
+    share_at_floor: dict[str, float] = field(default_factory=dict)  # by module: outputs at the log-variance floor
+
+    @property
+    def active_units(self) -> int:
+        """Latents whose posterior mean varies by more than 0.01 over the data."""
+        return int((self.variance_of_means > ACTIVE).sum())
+
+
+@torch.inference_mode()
+def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> LatentSummary:
+    """Encode every row, decode its mean, and summarise; two passes' worth of moments in one, in float64."""
+    means, rates = [], []
+    with _floor_counts(model) as shares:
+        for batch in batches:
+            q = model.encode(batch)
+            model.decode(q.mean, batch.context)
+            means.append(q.mean.double().cpu())
+            kl = rate(q, model.prior(batch.context, model.posterior))
+            if kl is not None:
+                rates.append(kl.double().cpu())
+    spread = torch.cat(means).var(0, correction=0)
+    return LatentSummary(
+        kl=torch.cat(rates, 1).mean(1) if rates else None,
+        variance_of_means=spread,
+        share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
+    )
+
+
+@contextmanager
+def _floor_counts(model: LatentVariableModel) -> Iterator[dict[str, list[float]]]:
+    """Shares at the floor of every `LogVariance` in the model, one a call, while the context is open."""
+    shares: dict[str, list[float]] = {}
+    handles = []
+    for name, module in model.named_modules():
+        if not isinstance(module, LogVariance):
+            continue
+        found = shares.setdefault(name, [])
+
+        def look(owner: LogVariance, _: object, out: Tensor, found: list[float] = found) -> None:
+            found.append(float(owner.share_at_floor(out)))
+
+        handles.append(module.register_forward_hook(look))  # type: ignore[arg-type]
+    try:
+        yield shares
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,48 @@
+"""The Bernoulli likelihood, for binary data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, final
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from nelbo.core import Batch
+from nelbo.data.spec import Kind
+from nelbo.distributions.bernoulli import LogitBernoulli
+from nelbo.likelihoods.elementwise import Elementwise
+from nelbo.registry import register
+
+
+@register("likelihood/bernoulli")
+@final
+class BernoulliLikelihood(Elementwise):
+    """p(x given z) = Bernoulli(sigmoid(network(z))) for every cell; Kingma and Welling (2013), eq. 11.
+
+    Reference measure: probability mass on {0, 1}.
+    """
+
+    fits: ClassVar = frozenset({Kind.BINARY})
+    after: ClassVar = {Kind.BYTE: ("binarize",), Kind.LEVELS: ("binarize",)}
+    density: ClassVar = False
+
+    def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
+        super().__init__(network, shape, parameters=1)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> LogitBernoulli:
+        (logits,) = self.emit(z, context)
+        return LogitBernoulli(logits)
+
+    def mode(self, px: Distribution) -> Tensor:
+        return px.mode
+
+    def log_px(self, z: Tensor, batch: Batch) -> Tensor:
+        """The generic sum, except for many draws of few complete rows, where x'l is a product of matrices."""
+        if batch.mask is not None or batch.log_jacobian is not None or z.shape[0] < z.shape[1]:
+            return super().log_px(z, batch)
+        context = None if batch.context is None else batch.context.repeat(z.shape[0], 1)
+        logits = self.emit(z.flatten(0, 1), context)[0].flatten(1).unflatten(0, z.shape[:2])  # [K, B, P]
+        agreement = (logits.transpose(0, 1) @ batch.x.flatten(1).unsqueeze(-1)).squeeze(-1)  # [B, K]
+        return agreement.transpose(0, 1) - F.softplus(logits).sum(-1)

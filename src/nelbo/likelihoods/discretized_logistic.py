@@ -1,0 +1,81 @@
+"""The discretised logistic likelihood, for bytes and other evenly spaced levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, final, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from nelbo.data.spec import Kind
+from nelbo.distributions.discretized_logistic import DiscretizedLogistic
+from nelbo.distributions.normal import LogVariance
+from nelbo.errors import CompositionError, unknown
+from nelbo.likelihoods.elementwise import Elementwise
+from nelbo.registry import register
+
+Scale = Literal["shared", "dimension", "datum"]
+
+
+@register("likelihood/discretized-logistic")
+@final
+class DiscretizedLogisticLikelihood(Elementwise):
+    """p(x = k given z): a logistic around m(z) summed over the bins of `levels` levels.
+
+    Reference measure: probability mass on 0 .. levels-1. The network's means are in scaled units (0 to 1 over the
+    levels), as are the log-variances, log of the squared logistic scale.
+
+    Parameters
+    ----------
+    network
+        Emits means [N, P]; with `sigma="datum"` means, then log-variances: [N, 2 P].
+    shape
+        Shape of x.
+    levels
+        Number of levels; a byte has 256.
+    sigma
+        `shared`: one learned scale; `dimension`: one a cell; `datum`: from the network.
+    min_log_variance
+        Smooth lower bound of the log squared scale.
+    """
+
+    fits: ClassVar = frozenset({Kind.BYTE, Kind.LEVELS})
+    density: ClassVar = False
+
+    def __init__(
+        self,
+        network: nn.Module,
+        shape: Sequence[int],
+        levels: int = 256,
+        sigma: Scale = "datum",
+        min_log_variance: float = -14.0,
+    ) -> None:
+        if sigma not in get_args(Scale):
+            raise unknown("sigma of the discretized-logistic likelihood", sigma, get_args(Scale))
+        if levels < 2:
+            raise CompositionError(f"a discretised logistic needs 2 levels or more, but {levels} was given")
+        super().__init__(network, shape, 2 if sigma == "datum" else 1)
+        self.levels = levels
+        self.log_variance = LogVariance(min_log_variance)
+        self.per_datum = sigma == "datum"
+        if self.per_datum:
+            self.register_parameter("raw_log_variance", None)
+        else:
+            # A logistic scale of exp(-2) of the range: broad enough to feel every level at the start.
+            self.raw_log_variance = nn.Parameter(torch.full(self.cells if sigma == "dimension" else (), -4.0))
+
+    @classmethod
+    def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
+        return 2 if options.get("sigma", "datum") == "datum" else 1
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> DiscretizedLogistic:
+        emitted = self.emit(z, context)
+        log_variance = self.log_variance(emitted[1] - 4.0 if self.per_datum else self.raw_log_variance)
+        steps = self.levels - 1
+        return DiscretizedLogistic(emitted[0] * steps, 0.5 * log_variance + math.log(steps), self.levels)
+
+    def mode(self, px: Distribution) -> Tensor:
+        return px.mode

@@ -1,0 +1,91 @@
+"""The latent-variable model: one prior, one posterior, one likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from nelbo.core import Batch, Draw, Likelihood, Model, Posterior, Prior, Terms
+from nelbo.distributions.drawing import rsample_with_log_prob
+from nelbo.distributions.kl import rate
+from nelbo.errors import CompositionError
+from nelbo.registry import register
+
+
+@register("model/latent")
+@final
+class LatentVariableModel(Model):
+    """p(x, z) = p(z) p(x given z), with a recognition model q(z given x).
+
+    Raises
+    ------
+    CompositionError
+        If prior and posterior are over latent spaces of different sizes.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 2.
+    """
+
+    def __init__(self, prior: Prior, posterior: Posterior, likelihood: Likelihood) -> None:
+        super().__init__()
+        emitted, dim = getattr(posterior, "dim", None), int(getattr(prior, "dim", 0))
+        if emitted is not None and dim and emitted != dim:
+            raise CompositionError(
+                f"the prior has {dim} latent dimensions but the posterior {emitted}; give both the same size"
+            )
+        self.prior = prior
+        self.posterior = posterior
+        self.likelihood = likelihood
+        self.groups: Mapping[str, slice] = {"z": slice(0, dim)}
+
+    def encode(self, batch: Batch) -> Distribution:
+        return self.posterior(batch.inputs, batch.context)
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
+        return self.likelihood(z, context)
+
+    def sample(self, n: int, context: Tensor | None = None) -> Distribution:
+        prior = self.prior(context, self.posterior)
+        draws = prior.sample((n,))
+        if context is None:
+            return self.decode(draws)
+        if not prior.batch_shape:
+            draws = prior.sample((n, context.shape[0]))
+        return self.decode(draws.flatten(0, 1), context.repeat(n, 1))
+
+    def terms(
+        self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False
+    ) -> Terms:
+        """The pieces of the bound for K = `samples` draws.
+
+        With `analytic`, the KL is in closed form where one is known for this pair of prior and posterior; where none
+        is, the densities are returned instead and the KL is a Monte Carlo one.
+        """
+        q = self.posterior(batch.inputs, batch.context)
+        p = self.prior(batch.context, self.posterior)
+        closed_form = rate(q, p) if analytic else None
+        z, log_qz = rsample_with_log_prob(q, samples, draw, density=closed_form is None)
+        log_px = self.likelihood.log_px(z, batch)
+        if closed_form is not None:
+            return Terms(z, log_px, q, kl=closed_form.unsqueeze(1))
+        return Terms(z, log_px, q, log_pz=p.log_prob(z), log_qz=log_qz)
+
+    def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
+        prior = self.prior(batch.context, self.posterior)
+        log_joint: Tensor = self.likelihood.log_px(z, batch) + prior.log_prob(z)
+        return log_joint
+
+    @property
+    def latent(self) -> int:
+        """Number of latent dimensions."""
+        return max(part.stop for part in self.groups.values())
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Batch) -> Distribution:
+        """p(x given z) at the posterior mean."""
+        return self.decode(self.encode(batch).mean, batch.context)

@@ -1,0 +1,17 @@
+"""Objectives: ways to fit a model, and the schedules of their weights."""
+
+from nelbo.objectives.bounds import EvidenceLowerBound, ImportanceWeighted
+from nelbo.objectives.elbo import ELBO, AnalyticKL, SampledKL
+from nelbo.objectives.gradients import Pathwise
+from nelbo.objectives.schedules import Schedule, parse_schedule
+
+__all__ = [
+    "ELBO",
+    "AnalyticKL",
+    "EvidenceLowerBound",
+    "ImportanceWeighted",
+    "Pathwise",
+    "SampledKL",
+    "Schedule",
+    "parse_schedule",
+]

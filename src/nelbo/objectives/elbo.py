@@ -1,0 +1,97 @@
+"""The evidence lower bound, with both estimators of Kingma and Welling and a visible beta."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from nelbo.core import Batch, Loss, Model, SinglePhase, Terms
+from nelbo.errors import ConfigError
+from nelbo.registry import register
+
+
+class KLEstimator(nn.Module, ABC):
+    """How KL(q(z given x) || p(z)) is estimated: [B] in nats."""
+
+    analytic: ClassVar[bool]
+
+    @abstractmethod
+    def forward(self, terms: Terms) -> Tensor: ...
+
+    def __call__(self, terms: Terms) -> Tensor:
+        kl: Tensor = super().__call__(terms)
+        return kl
+
+
+@register("kl/analytic")
+@final
+class AnalyticKL(KLEstimator):
+    """The closed form where one is known, else Monte Carlo (SGVB-B; Kingma and Welling (2013), eq. 7)."""
+
+    analytic = True
+
+    def forward(self, terms: Terms) -> Tensor:
+        return _sampled(terms) if terms.kl is None else terms.kl.sum(0).mean(0)
+
+
+@register("kl/sampled")
+@final
+class SampledKL(KLEstimator):
+    """The mean of log q(z given x) - log p(z) over the draws (SGVB-A; Kingma and Welling (2013), eq. 6)."""
+
+    analytic = False
+
+    def forward(self, terms: Terms) -> Tensor:
+        return _sampled(terms)
+
+
+@register("objective/elbo")
+@final
+class ELBO(SinglePhase):
+    r"""loss = -E_q[log p(x given z)] + beta KL(q(z given x) || p(z)); bound = the same at beta = 1, negated.
+
+    Parameters
+    ----------
+    model
+        Emits `Terms`.
+    samples
+        L, the number of draws of z a datum.
+    kl
+        `AnalyticKL()` (default) or `SampledKL()`.
+    beta
+        Final weight of the KL. It is a buffer that only the trainer's warm-up moves, and it is always logged.
+
+    References
+    ----------
+    Kingma and Welling (2013), arXiv:1312.6114, eq. 3, 6, 7; beta: Higgins et al. (2017), eq. 4.
+    """
+
+    beta: Tensor
+
+    def __init__(self, model: Model, samples: int = 1, kl: KLEstimator | None = None, beta: float = 1.0) -> None:
+        super().__init__()
+        if samples < 1:
+            raise ConfigError(f"the ELBO needs 1 draw of z or more, but --samples {samples} was given")
+        if not beta >= 0:
+            raise ConfigError(f"beta must be 0 or more, but {beta} was given")
+        self.model = model
+        self.samples = samples
+        self.kl = AnalyticKL() if kl is None else kl
+        self.register_buffer("beta", torch.tensor(float(beta)))
+
+    def forward(self, batch: Batch) -> Loss:
+        terms = self.model.terms(batch, self.samples, analytic=self.kl.analytic)
+        log_px = terms.log_px.mean(0)
+        kl = self.kl(terms)
+        parts = {"likelihood": -log_px, "kl": self.beta * kl, **terms.penalties}
+        loss = torch.stack([part.mean() for part in parts.values()]).sum()
+        return Loss(loss, (log_px - kl).detach(), parts)
+
+
+def _sampled(terms: Terms) -> Tensor:
+    if terms.log_pz is None or terms.log_qz is None:
+        raise ConfigError("these terms hold no densities; use the analytic KL (--objective elbo:kl=analytic)")
+    return (terms.log_qz - terms.log_pz).mean(0)

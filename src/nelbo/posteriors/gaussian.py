@@ -1,0 +1,42 @@
+"""The diagonal Gaussian posterior."""
+
+from __future__ import annotations
+
+from typing import final
+
+from torch import Tensor, nn
+
+from nelbo.core import Posterior, full_precision
+from nelbo.distributions.normal import DiagonalNormal, LogVariance
+from nelbo.errors import CompositionError
+from nelbo.networks.mlp import apply
+from nelbo.registry import register
+
+
+@register("posterior/gaussian")
+@final
+class GaussianPosterior(Posterior):
+    """q(z given x) = N(mu(x), diag(sigma^2(x))); Kingma and Welling (2013), eq. 9.
+
+    Parameters
+    ----------
+    network
+        Emits [N, 2 D]: means, then log-variances.
+    min_log_variance
+        Smooth lower bound of the log-variances.
+    """
+
+    def __init__(self, network: nn.Module, min_log_variance: float = -14.0) -> None:
+        super().__init__()
+        emitted = getattr(network, "out_features", None)
+        if isinstance(emitted, int) and emitted % 2:
+            raise CompositionError(
+                f"a Gaussian posterior needs a network with 2 outputs a latent dimension, but this one has {emitted}"
+            )
+        self.dim: int | None = emitted // 2 if isinstance(emitted, int) else None
+        self.network = network
+        self.log_variance = LogVariance(min_log_variance)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalNormal:
+        loc, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        return DiagonalNormal(loc, self.log_variance(raw))

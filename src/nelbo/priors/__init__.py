@@ -1,0 +1,5 @@
+"""Priors p(z)."""
+
+from nelbo.priors.standard import StandardNormalPrior
+
+__all__ = ["StandardNormalPrior"]

@@ -1,0 +1,220 @@
+"""The zoo: each recipe is a short function from the data and the settings to the spec of an objective."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from nelbo.data.spec import DataSpec, Kind
+from nelbo.data.transforms import transform as named_transform
+from nelbo.errors import CompositionError, ConfigError, unknown
+from nelbo.likelihoods import Elementwise
+from nelbo.registry import lookup, parse_part, registered
+from nelbo.settings import Settings
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named choice of parts and objective, with the settings it changes and where it comes from."""
+
+    name: str
+    summary: str
+    make: Callable[[DataSpec, Settings], Spec]
+    citation: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+RECIPES: dict[str, Recipe] = {}
+
+
+def recipe(
+    name: str, citation: str, **defaults: Any
+) -> Callable[[Callable[[DataSpec, Settings], Spec]], Callable[[DataSpec, Settings], Spec]]:
+    """Decorator: add a recipe to the zoo; its docstring is its one-line summary."""
+
+    def add(make: Callable[[DataSpec, Settings], Spec]) -> Callable[[DataSpec, Settings], Spec]:
+        summary = inspect.cleandoc(make.__doc__ or "").splitlines()[0]
+        RECIPES[name] = Recipe(name, summary, make, citation, defaults)
+        return make
+
+    return add
+
+
+def find(name: str) -> Recipe:
+    """A recipe by name; an unknown one is refused with the nearest."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+@recipe("vae", "kingma2014")
+def vae(data: DataSpec, settings: Settings) -> Spec:
+    """Variational autoencoder: standard normal prior, diagonal Gaussian posterior, likelihood by kind of data."""
+    model = {
+        "part": "model/latent",
+        "prior": {"part": "prior/standard", "dim": settings.latent},
+        "posterior": {
+            "part": "posterior/gaussian",
+            "network": _encoder(data, settings, 2 * settings.latent),
+            "min_log_variance": settings.min_log_variance,
+        },
+        "likelihood": _likelihood(data, settings),
+    }
+    return _objective(settings, model)
+
+
+@recipe("conv-vae", "kingma2014", network="conv")
+def conv_vae(data: DataSpec, settings: Settings) -> Spec:
+    """The VAE with a convolutional encoder and a transposed-convolutional decoder, for images."""
+    return vae(data, settings)
+
+
+@recipe("beta-vae", "higgins2017", beta=4.0)
+def beta_vae(data: DataSpec, settings: Settings) -> Spec:
+    """The VAE with a KL weight above 1 (4 by default); its bound is still reported at beta = 1."""
+    return vae(data, settings)
+
+
+@recipe(
+    "linear-vae", "lucas2019", network="linear", lr=5e-3, likelihood="gaussian:sigma=shared", transform="auto", latent=5
+)
+def linear_vae(data: DataSpec, settings: Settings) -> Spec:
+    """Linear networks, one shared variance: its optimum is probabilistic PCA, known in closed form."""
+    return vae(data, settings)
+
+
+def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:
+    """The transform and the likelihood in force, as part strings; `auto` follows the kind of the data.
+
+    Raises
+    ------
+    CompositionError
+        If the likelihood does not fit the data as transformed; the message names what would.
+    """
+    if settings.likelihood == "auto":
+        return _automatic(data, settings.transform_string)
+    name, _ = parse_part(settings.likelihood)
+    cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
+    chosen = "none" if settings.transform_string == "auto" else settings.transform_string
+    if not _suits(cls, data.kind, parse_part(chosen)[0]):
+        raise CompositionError(_misfit(name, cls, data))
+    return chosen, settings.likelihood
+
+
+def _automatic(data: DataSpec, transform: str) -> tuple[str, str]:
+    """The default likelihood of a kind, after its default transform unless one was named."""
+    if data.kind not in _DEFAULTS:
+        raise CompositionError(
+            f"no likelihood here fits {data.kind.value} data ({data.name!r}); encode them as 0/1 columns, or leave "
+            "them out with --drop"
+        )
+    default_transform, default = _DEFAULTS[data.kind]
+    if transform == "auto":
+        return default_transform, default
+    after = parse_part(transform)[0]
+    kind = named_transform(transform, data).spec(data).kind
+    for name in (default, *(part for _, part in _DEFAULTS.values())):
+        if _suits(cast("type[Elementwise]", lookup(f"likelihood/{parse_part(name)[0]}")), data.kind, after):
+            return transform, name
+    raise CompositionError(f"no likelihood here fits {kind.value} data after --transform {transform}")
+
+
+_DEFAULTS: dict[Kind, tuple[str, str]] = {
+    Kind.BINARY: ("none", "bernoulli"),
+    Kind.BYTE: ("none", "discretized-logistic"),
+    Kind.LEVELS: ("none", "discretized-logistic"),
+    Kind.UNIT: ("none", "continuous-bernoulli"),
+    Kind.REAL: ("none", "gaussian:sigma=dimension"),
+    Kind.POSITIVE: ("log", "gaussian:sigma=dimension"),
+    Kind.COUNT: ("log1p", "gaussian:sigma=dimension"),
+}
+
+
+def _suits(cls: type[Elementwise], kind: Kind, transform: str) -> bool:
+    return kind in cls.fits if transform == "none" else transform in cls.after.get(kind, ())
+
+
+def _misfit(name: str, cls: type[Elementwise], data: DataSpec) -> str:
+    """STYLE: what it needs, what the data hold, and every way out."""
+    needs = " or ".join(sorted(kind.value for kind in cls.fits))
+    levels = "256 grey levels" if data.kind is Kind.BYTE else f"{data.levels} levels"
+    holds = levels if data.kind in {Kind.BYTE, Kind.LEVELS} else f"{data.kind.value} values"
+    parts = [(n, cast("type[Elementwise]", c)) for n, c in registered("likelihood")]
+    fitting = [f"--likelihood {n}" for n, c in parts if data.kind in c.fits]
+    named = cls.after.get(data.kind, ())
+    flags = ["--binarize dynamic" if t == "binarize" else f"--transform {t}" for t in named]
+    ways = [*fitting, *flags] or ["another --likelihood (nelbo parts lists them)"]
+    return f"likelihood {name!r} needs {needs} data, but {data.name!r} holds {holds}; use {', or '.join(ways)}"
+
+
+def _objective(settings: Settings, model: Spec) -> Spec:
+    name, options = parse_part(settings.objective)
+    kl = options.pop("kl", "analytic")
+    cls = lookup(f"objective/{name}")
+    lookup(f"kl/{kl}")
+    return _filled(
+        f"objective/{name}",
+        cls,
+        options,
+        {"model": model, "samples": settings.samples, "kl": {"part": f"kl/{kl}"}, "beta": settings.beta},
+    )
+
+
+def _likelihood(data: DataSpec, settings: Settings) -> Spec:
+    """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
+    name, options = parse_part(settings.likelihood)
+    cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
+    known: Spec = {
+        "shape": list(data.event_shape),
+        "levels": data.levels,
+        "shift": _plain(data.scaling.shift),
+        "scale": _plain(data.scaling.scale),
+        "min_log_variance": settings.min_log_variance,
+    }
+    outputs = cls.outputs_per_cell(options)
+    return _filled(f"likelihood/{name}", cls, options, {"network": _decoder(data, settings, outputs), **known})
+
+
+def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
+    name, options = parse_part(settings.network)
+    if name == "conv":
+        cls = lookup("network/conv-encoder")
+        return _filled(
+            "network/conv-encoder", cls, options, {"shape": list(data.event_shape), "out_features": outputs}
+        )
+    return _dense(name, options, data.dim, outputs, settings.hidden)
+
+
+def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
+    name, options = parse_part(settings.network)
+    if name == "conv":
+        known = {"in_features": settings.latent, "shape": list(data.event_shape), "parameters": parameters}
+        return _filled("network/conv-decoder", lookup("network/conv-decoder"), options, known)
+    return _dense(name, options, settings.latent, parameters * data.dim, settings.hidden[::-1])
+
+
+def _dense(name: str, options: Spec, inputs: int, outputs: int, hidden: tuple[int, ...]) -> Spec:
+    names = [n for n, _ in registered("network") if not n.startswith("conv-")]
+    if name not in names:
+        raise unknown("network", name, [*names, "conv"])
+    known: Spec = {"in_features": inputs, "out_features": outputs, "hidden": list(hidden)}
+    return _filled(f"network/{name}", lookup(f"network/{name}"), options, known)
+
+
+def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
+    """A spec from the user's options over what is known, keeping only what the constructor takes."""
+    takes = inspect.signature(cls).parameters
+    for option in options:
+        if option not in takes:
+            free = [name for name in takes if name not in {"model", "network", "shape", "in_features", "out_features"}]
+            raise unknown(f"option of {part}:", option or str(options[option]), free, ConfigError)
+    known = {name: value for name, value in known.items() if name in takes and value is not None}
+    return {"part": part, **known, **options}
+
+
+def _plain(value: float | tuple[float, ...]) -> float | list[float]:
+    return list(value) if isinstance(value, tuple) else value

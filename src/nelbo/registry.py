@@ -1,0 +1,188 @@
+"""Specs: every registered part remembers how it was built, as a tree of plain JSON.
+
+`register("likelihood/gaussian")` records a class's constructor arguments; `spec_of(module)` reads them back as
+`{"part": "likelihood/gaussian", "network": {"part": "network/mlp", ...}, "sigma": "shared"}`; `build(spec)` makes
+the module again. Nothing is executed on load but the constructors of registered classes. A module of the user's own
+that is not registered appears as `{"part": "custom", ...}` and must be handed to `build` by its path.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from torch import nn
+
+from nelbo.errors import CompositionError, ConfigError, unknown
+
+Spec = Mapping[str, Any]
+T = TypeVar("T", bound=type)
+
+_CLASSES: dict[str, type] = {}
+_ROOMS = (
+    "nelbo.networks",
+    "nelbo.priors",
+    "nelbo.posteriors",
+    "nelbo.likelihoods",
+    "nelbo.models",
+    "nelbo.objectives",
+)
+
+
+def register(path: str) -> Callable[[T], T]:
+    """Class decorator: make a part known under `kind/name` and record its constructor arguments.
+
+    Raises
+    ------
+    CompositionError
+        If another class already holds the name.
+    """
+
+    def decorate(cls: T) -> T:
+        held = _CLASSES.get(path)
+        if held is not None and held.__qualname__ != cls.__qualname__:
+            raise CompositionError(f"the name {path!r} is taken by {held.__module__}.{held.__qualname__}; choose another")
+        _CLASSES[path] = cls
+        _record_arguments(cls, path)
+        return cls
+
+    return decorate
+
+
+def spec_of(module: object) -> dict[str, Any]:
+    """The spec tree of a registered object: its name and constructor arguments, plain JSON throughout.
+
+    A custom (unregistered) module inside appears as `{"part": "custom", "class": ...}`.
+    """
+    arguments = module.__dict__.get("_arguments")
+    if arguments is None:
+        return {"part": "custom", "class": f"{type(module).__module__}.{type(module).__qualname__}"}
+    return {"part": module.__dict__["_part"], **{name: _plain(value) for name, value in arguments.items()}}
+
+
+def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: str = "") -> Any:
+    """The object a spec tree describes.
+
+    Parameters
+    ----------
+    spec
+        A tree made by `spec_of` (or by a recipe).
+    networks
+        Modules of the user's own, by their path in the tree, e.g. `{"model.posterior.network": net}`.
+
+    Raises
+    ------
+    CompositionError
+        For a custom module that was not handed over, or arguments the part does not take.
+    ConfigError
+        For a part that is not registered (the nearest name is given).
+    """
+    handed = networks or {}
+    name = str(spec.get("part", ""))
+    if name == "custom":
+        if path in handed:
+            return handed[path]
+        raise CompositionError(
+            f"{path or 'the model'!r} is a module of your own ({spec.get('class')}), which is not stored as code; "
+            f"pass it by its path: networks={{{path!r}: module}}"
+        )
+    cls = lookup(name)
+    children = {
+        key: build(value, handed, path=f"{path}.{key}" if path else key) if _is_spec(value) else value
+        for key, value in spec.items()
+        if key != "part"
+    }
+    try:
+        inspect.signature(cls).bind(**children)
+    except TypeError as problem:
+        taken = ", ".join(p for p in inspect.signature(cls).parameters)
+        raise CompositionError(f"{name}: {problem}; it takes: {taken or 'nothing'}") from None
+    return cls(**children)
+
+
+def lookup(path: str) -> type:
+    """The class registered under `kind/name`; an unknown name is refused with the nearest."""
+    _open_rooms()
+    if path in _CLASSES:
+        return _CLASSES[path]
+    kind, _, name = path.partition("/")
+    raise unknown(kind or "part", name or path, (n for n, _ in registered(kind)))
+
+
+def registered(kind: str) -> Iterator[tuple[str, type]]:
+    """Names and classes of one kind ("likelihood", "network", ...), in alphabetical order."""
+    _open_rooms()
+    prefix = f"{kind}/"
+    return iter(sorted((path.removeprefix(prefix), cls) for path, cls in _CLASSES.items() if path.startswith(prefix)))
+
+
+def parse_part(text: str) -> tuple[str, dict[str, Any]]:
+    """A part string `name:key=value,key=value` as its name and typed options.
+
+    Values read as true/false, whole numbers, numbers, or words; `a+b` is a list. One value without a key is
+    kept under the empty key, for the part to interpret (`linear:0.2`).
+    """
+    name, _, rest = text.strip().partition(":")
+    if not name:
+        raise ConfigError(f"{text!r} names nothing; write name or name:key=value,key=value")
+    options: dict[str, Any] = {}
+    for item in filter(None, (piece.strip() for piece in rest.split(","))):
+        key, equals, value = item.partition("=")
+        if not equals:
+            key, value = "", item
+        if key in options:
+            raise ConfigError(f"{text!r} gives {key or 'a value'!r} twice; keep one")
+        options[key] = _typed(value)
+    return name, options
+
+
+def _typed(word: str) -> Any:
+    if "+" in word[1:] and "e+" not in word.lower():
+        return [_typed(part) for part in word.split("+")]
+    if word.lower() in {"true", "false"}:
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _record_arguments(cls: type, path: str) -> None:
+    original = cls.__init__  # type: ignore[misc]
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def init(self: object, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs)
+        # Through __dict__: nn.Module would register the modules among the arguments a second time.
+        self.__dict__["_arguments"] = dict(list(bound.arguments.items())[1:])
+        self.__dict__["_part"] = path
+        original(self, *args, **kwargs)
+
+    cls.__init__ = init  # type: ignore[misc]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return spec_of(value)
+
+
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, Mapping) and "part" in value
+
+
+def _open_rooms() -> None:
+    """Import the rooms whose parts register themselves."""
+    import importlib
+
+    for room in _ROOMS:
+        importlib.import_module(room)

@@ -1,0 +1,263 @@
+"""The run folder: what one training leaves behind, and how it is found again.
+
+`config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/last.safetensors`, `model/` (`config.json`
+and `model.safetensors`), `evaluation-*.json`, `report.html`. Every write is atomic; loading executes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nelbo.core import Model
+from nelbo.data import Data, DataSpec
+from nelbo.errors import ConfigError, RunError, StorageError
+from nelbo.registry import build, spec_of
+from nelbo.settings import Settings, resolve
+from nelbo.storage import digest, read_json, read_tensors, write_json, write_tensors
+from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.monitor import Listener, MetricsFile, read_metrics
+
+MODEL_FORMAT = 1
+
+
+@final
+class Run:
+    """One run on disk; nothing is read until it is asked for."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        return self.folder / "checkpoints" / "last.safetensors"
+
+    @property
+    def report_file(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "config.json").exists()
+
+    @property
+    def is_complete(self) -> bool:
+        return (self.folder / "model" / "config.json").exists()
+
+    def config(self) -> dict[str, Any]:
+        """What was decided before the first step.
+
+        Raises
+        ------
+        RunError
+            If the folder is no run.
+        """
+        if not self.exists:
+            raise RunError(f"{self.folder} is not a run (it has no config.json); nelbo runs lists those there are")
+        config: dict[str, Any] = read_json(self.folder / "config.json")
+        if int(config.get("format", 0)) > 1:
+            raise StorageError(f"{self.folder} was written by a newer nelbo; upgrade nelbo")
+        return config
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One record an epoch."""
+        return read_metrics(self.metrics_file)
+
+    def state(self) -> dict[str, Any]:
+        """How the training ended; empty while it has not."""
+        path = self.folder / "state.json"
+        return read_json(path) if path.exists() else {}
+
+    def load_model(self, networks: Mapping[str, nn.Module] | None = None) -> Model:
+        """The fitted model, in evaluation mode.
+
+        Parameters
+        ----------
+        networks
+            Modules of the user's own by their path, e.g. `{"posterior.network": net}`.
+
+        Raises
+        ------
+        RunError
+            If training has not ended yet.
+        StorageError
+            If the weights are damaged, altered, or not those of this model.
+        """
+        self.config()
+        if not self.is_complete:
+            raise RunError(f"{self.folder} holds no trained model yet; finish it with: nelbo train --resume {self.folder}")
+        return load_model(self.folder / "model", networks)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        write_json(self.folder / "config.json", config)
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        write_json(self.folder / "state.json", state)
+
+    def write_model(self, model: Model, data: DataSpec) -> None:
+        save_model(self.folder / "model", model, data)
+
+    def write_evaluation(self, content: Mapping[str, Any]) -> None:
+        """Keep the last evaluation of a split."""
+        write_json(self.folder / f"evaluation-{content['split']}.json", content)
+
+    def evaluation(self, split: str = "test") -> dict[str, Any] | None:
+        path = self.folder / f"evaluation-{split}.json"
+        return read_json(path) if path.exists() else None
+
+
+def fit(source: Settings | Job, folder: Path, *, resume: bool = False, listeners: Sequence[Listener] = ()) -> Run:
+    """Train into a run folder, or go on with what it holds."""
+    run = Run(folder)
+    job = source if isinstance(source, Job) else prepare(source)
+    if not resume:
+        run.write_config(describe(job))
+    hooks = [MetricsFile(run.metrics_file), *listeners]
+    objective, state, _ = train(job, checkpoint=run.checkpoint_file, resume=resume, listeners=hooks)
+    run.write_model(model_of(objective), job.spec)
+    run.write_state({key: value for key, value in vars(state).items() if key != "best_weights"})
+    return run
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """`config.json`: the resolved settings, what the data are, and what they ran on."""
+    from nelbo import __version__
+
+    return {
+        "format": 1,
+        "settings": job.settings.model_dump(mode="json"),
+        "data": {
+            "spec": job.spec.model_dump(mode="json"),
+            "sha256": job.data.sha256,
+            "rows": len(job.data),
+            "split": {
+                "how": job.split.how,
+                "train": len(job.split.train),
+                "validation": len(job.split.validation),
+                "test": len(job.split.test),
+                "notes": list(job.split.notes),
+            },
+        },
+        "objective": dict(job.objective_spec),
+        "versions": {"nelbo": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Cores and CPU model, for figures that depend on them."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {"cores": os.cpu_count() or 1, "cpu": model, "system": platform.system()}
+
+
+def reopen(run: Run, data: Data | None = None) -> Job:
+    """The job of a run again, from its configuration; the data must be those it was trained on.
+
+    Raises
+    ------
+    ConfigError
+        If the data changed since.
+    """
+    config = run.config()
+    settings = resolve(config["settings"])
+    job = prepare(settings, data)
+    if job.data.sha256 != config["data"]["sha256"]:
+        raise ConfigError(
+            f"{settings.source!r} no longer holds the data that {run.folder} was trained on (its content differs); "
+            "restore them, or give other data explicitly with --data"
+        )
+    return job
+
+
+def save_model(folder: Path, model: Model, data: DataSpec) -> None:
+    """Weights and spec, weights first: a `config.json` says that the folder is whole."""
+    weights = model.state_dict()
+    write_tensors(folder / "model.safetensors", weights)
+    content = {
+        "format": MODEL_FORMAT,
+        "spec": spec_of(model),
+        "data": data.model_dump(mode="json"),
+        "weights_sha256": digest(weights),
+    }
+    write_json(folder / "config.json", content)
+
+
+def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) -> Model:
+    """A model from its folder, in evaluation mode; nothing but registered constructors runs."""
+    config = read_json(folder / "config.json")
+    if int(config.get("format", 0)) > MODEL_FORMAT:
+        raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
+    model: Model = build(config["spec"], networks)
+    weights, _ = read_tensors(folder / "model.safetensors")
+    if config.get("weights_sha256") not in {None, digest(weights)}:
+        raise StorageError(f"{folder}/model.safetensors is not the file its config.json names; restore it from a copy")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as problem:
+        reason = str(problem).splitlines()[-1].strip()
+        raise StorageError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from None
+    model.eval()
+    return model
+
+
+def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False, root: Path = Path("runs")) -> Path:
+    """The folder a new training may use.
+
+    Without a name a fresh numbered one is taken under `root`. An existing run is only taken to be resumed, or moved
+    aside (`name.old-1`), never destroyed.
+
+    Raises
+    ------
+    RunError
+        If the folder holds something and neither was asked for, or there is nothing to resume.
+    """
+    if folder is None:
+        if resume:
+            raise RunError("--resume needs to know which run; name it with --run DIR")
+        return _fresh(root)
+    if resume:
+        if not Run(folder).exists:
+            raise RunError(f"there is no run to resume in {folder}; start it without --resume")
+        return folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not overwrite:
+            raise RunError(f"{folder} exists; go on with --resume, start anew with --overwrite (the old one is kept aside)")
+        _move_aside(folder)
+    return folder
+
+
+def runs(root: Path = Path("runs")) -> Iterator[Run]:
+    """The runs below a folder, by name."""
+    if not root.is_dir():
+        return iter(())
+    return (Run(path.parent) for path in sorted(root.rglob("config.json")) if path.parent.name != "model")
+
+
+def _fresh(root: Path) -> Path:
+    numbers = [int(p.name) for p in root.iterdir() if re.fullmatch(r"\d+", p.name)] if root.is_dir() else []
+    return root / f"{max(numbers, default=0) + 1:03d}"
+
+
+def _move_aside(folder: Path) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
+        number += 1
+    try:
+        folder.rename(aside)
+    except OSError as problem:
+        raise RunError(f"cannot move {folder} aside ({problem.strerror}); choose another --run") from problem

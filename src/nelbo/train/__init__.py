@@ -1,0 +1,7 @@
+"""Training: from settings to a fitted run."""
+
+from nelbo.settings import Settings
+from nelbo.train.job import Job, prepare, train
+from nelbo.train.trainer import Trainer, TrainState
+
+__all__ = ["Job", "Settings", "TrainState", "Trainer", "prepare", "train"]

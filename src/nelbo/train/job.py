@@ -1,0 +1,239 @@
+"""From settings to a fitted objective: the main job, one step after the other."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from nelbo import recipes
+from nelbo.core import Model, SinglePhase
+from nelbo.data import Batches, Data, DataSpec, Split, Transform, fit_spec, load, split
+from nelbo.data import transform as make_transform
+from nelbo.errors import ConfigError
+from nelbo.objectives.schedules import parse_schedule
+from nelbo.registry import build
+from nelbo.settings import Settings
+from nelbo.train.engine import Engine
+from nelbo.train.monitor import Listener
+from nelbo.train.optimisers import lr_factor
+from nelbo.train.trainer import Plan, Trainer, TrainState
+
+AIM_STEPS = 12_000  # steps of a run whose length nobody chose
+FEWEST, MOST = 10, 400  # its epochs
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that is decided before the first step."""
+
+    settings: Settings  # fully resolved
+    data: Data
+    split: Split
+    transform: Transform
+    spec: DataSpec  # of the transformed data, with scaling
+    objective_spec: Mapping[str, Any]
+
+    def batches(self, part: str, *, batch_size: int | None = None, device: torch.device | None = None) -> Batches:
+        """The batches of `train`, `validation` or `test` rows."""
+        return Batches(
+            self.data,
+            getattr(self.split, part),
+            self.spec,
+            self.transform,
+            batch_size=batch_size or self.settings.batch_size,
+            seed=self.settings.seed,
+            device=device or torch.device("cpu"),
+            shuffle=part == "train",
+        )
+
+    def build(self, networks: Mapping[str, nn.Module] | None = None) -> SinglePhase:
+        """A fresh objective; initial weights are a function of the seed, torch's global state is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            objective: SinglePhase = build(self.objective_spec, networks)
+        return objective
+
+
+def prepare(settings: Settings, data: Data | None = None) -> Job:
+    """Read the data, split and transform them, and settle every open setting.
+
+    Parameters
+    ----------
+    settings
+        May leave the number of epochs, the likelihood and the transform to be chosen.
+    data
+        Rows in memory already; by default `settings.source` is read.
+    """
+    recipe = recipes.find(settings.recipe)
+    if data is None:
+        data = load(
+            settings.source, label=settings.label, drop=settings.drop, group=settings.group, kind=settings.kind
+        )
+    parts = split(data, settings.split, seed=settings.seed, validation=settings.validation, test=settings.test)
+    transform_string, likelihood = recipes.choose_transform(data.spec, settings)
+    transform = make_transform(transform_string, data.spec)
+    spec = fit_spec(data, parts, transform, settings.scaling)
+    settings = settings.model_copy(
+        update={
+            "transform": transform.name,
+            "binarize": "none",
+            "likelihood": likelihood,
+            **_length(settings, len(parts.train)),
+            "threads": settings.threads or torch.get_num_threads(),
+        }
+    )
+    return Job(settings, data, parts, transform, spec, recipe.make(spec, settings))
+
+
+def train(
+    source: Settings | Job,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    listeners: Sequence[Listener] = (),
+) -> tuple[SinglePhase, TrainState, Job]:
+    """Train to the end, in memory; `nelbo.run.fit` does the same into a run folder.
+
+    Returns
+    -------
+    The objective with the weights to keep, the final state, and the job.
+    """
+    job = source if isinstance(source, Job) else prepare(source)
+    settings = job.settings
+    with threads(settings.threads), torch.random.fork_rng(devices=_cuda()):
+        trainer = make_trainer(job, checkpoint, listeners)
+        torch.manual_seed(settings.seed + 1)
+        if resume:
+            trainer.resume()
+        state = trainer.fit()
+    return trainer.objective, state, job
+
+
+def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[Listener] = ()) -> Trainer:
+    """The trainer of a job, ready to fit."""
+    settings = job.settings
+    engine = Engine(settings.device, settings.precision, settings.compile)
+    batches = job.batches("train", device=engine.device)
+    steps = settings.steps or len(batches) * (settings.epochs or 1)
+    plan = Plan(
+        steps=steps,
+        lr=settings.lr,
+        lr_factor=lr_factor(settings.lr_schedule),
+        optimiser=settings.optimizer,
+        warmup=parse_schedule(settings.warmup, steps, len(batches)),
+        clip=settings.clip,
+        patience=settings.patience,
+        keep_best=settings.keep == "best",
+        time_limit=parse_duration(settings.time_limit),
+    )
+    held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), device=engine.device)
+    return Trainer(job.build(), batches, held_out, plan, engine, checkpoint, listeners)
+
+
+def model_of(objective: SinglePhase) -> Model:
+    """The model an objective fits."""
+    model: Model = objective.get_submodule("model")  # type: ignore[assignment]
+    return model
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would take, measured on a few of its own steps."""
+
+    parameters: int
+    memory_mb: float  # weights, gradients, optimiser slots and the data
+    seconds_per_epoch: float
+    epochs: int
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_per_epoch * self.epochs
+
+
+def dry_run(job: Job, steps: int = 20) -> DryRun:
+    """Time a few steps of a job without keeping anything."""
+    with threads(job.settings.threads), torch.random.fork_rng(devices=_cuda()):
+        trainer = make_trainer(job)
+        batches = len(trainer.batches)
+        rows, times = 0, []
+        while len(times) < steps:
+            for batch in trainer.batches.epoch(rows):
+                started = time.perf_counter()
+                trainer.optimiser.zero_grad(set_to_none=True)
+                trainer.step(trainer._forward(batch))
+                times.append(time.perf_counter() - started)
+                if len(times) >= steps:
+                    break
+            rows += 1
+    weights = sum(p.numel() * p.element_size() for p in trainer.objective.parameters())
+    slots = sum(
+        t.numel() * t.element_size()
+        for slot in trainer.optimiser.state.values()
+        for t in slot.values()
+        if isinstance(t, torch.Tensor)
+    )
+    data = job.data.x.numel() * job.data.x.element_size()
+    typical = sorted(times)[len(times) // 2]
+    return DryRun(
+        parameters=sum(p.numel() for p in trainer.objective.parameters()),
+        memory_mb=(2 * weights + slots + data) / 2**20,
+        seconds_per_epoch=typical * batches,
+        epochs=math.ceil(trainer.plan.steps / batches),
+    )
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """torch's threads for a while; they decide the order of sums, so a run records them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def parse_duration(text: str | None) -> float | None:
+    """Seconds of `90`, `90s`, `10min`, `2h`."""
+    if text is None:
+        return None
+    for unit, size in (("min", 60.0), ("h", 3600.0), ("s", 1.0), ("", 1.0)):
+        number = text.strip().removesuffix(unit)
+        if text.strip().endswith(unit) and _positive(number):
+            return float(number) * size
+    raise ConfigError(f"--time-limit {text} is not a length of time; write e.g. 90s, 10min or 2h")
+
+
+def _positive(text: str) -> bool:
+    try:
+        return float(text) > 0
+    except ValueError:
+        return False
+
+
+def _length(settings: Settings, rows: int) -> dict[str, Any]:
+    """Epochs and patience where nobody chose them."""
+    per_epoch = math.ceil(rows / settings.batch_size)
+    chosen: dict[str, Any] = {}
+    epochs = settings.epochs
+    if settings.steps is not None:
+        epochs = math.ceil(settings.steps / per_epoch)
+    elif epochs is None:
+        epochs = min(MOST, max(FEWEST, round(AIM_STEPS / per_epoch)))
+        chosen["epochs"] = epochs
+    if settings.patience is None and settings.steps is None:
+        chosen["patience"] = max(20, epochs // 4)
+    return chosen
+
+
+def _cuda() -> list[int]:
+    return [torch.cuda.current_device()] if torch.cuda.is_available() else []

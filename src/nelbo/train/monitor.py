@@ -1,0 +1,123 @@
+"""What is measured while training, and who is told."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Loss
+from nelbo.errors import StorageError
+from nelbo.storage import write_text
+
+
+@final
+class Ledger:
+    """The bounds and loss parts of some steps, kept as the [B] vectors they came as.
+
+    Nothing is reduced when a step is added: the step computes nothing only to show it.
+    """
+
+    def __init__(self) -> None:
+        self._bounds: list[Tensor] = []
+        self._parts: dict[str, list[Tensor]] = {}
+        self.rows = 0
+
+    def add(self, loss: Loss, rows: int) -> None:
+        self.rows += rows
+        if loss.bound is not None:
+            self._bounds.append(loss.bound)
+        for name, part in loss.parts.items():
+            self._parts.setdefault(name, []).append(part.detach())
+
+    def summary(self) -> dict[str, float]:
+        """Means over the rows, in nats: bound, likelihood, KL (unweighted), and the other parts as they enter the loss."""
+        means = {name: _mean(parts) for name, parts in self._parts.items()}
+        result: dict[str, float] = {"loss": sum(means.values())}
+        log_px = -means.pop("likelihood") if "likelihood" in means else None
+        if self._bounds:
+            result["bound"] = _mean(self._bounds)
+        if log_px is not None:
+            result["likelihood"] = log_px
+        if log_px is not None and self._bounds:
+            # The weighted KL is in the parts; the KL itself is what separates likelihood and bound.
+            result["kl"] = log_px - result["bound"]
+            means.pop("kl", None)
+        return {**result, **means}
+
+
+def _mean(vectors: list[Tensor]) -> float:
+    return float(torch.cat([vector.reshape(-1) for vector in vectors]).double().mean())
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`: figures in nats per datum."""
+
+    epoch: int
+    step: int
+    train: dict[str, float]
+    validation: dict[str, float]
+    beta: float
+    lr: float
+    samples_per_second: float
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+class Listener(ABC):  # noqa: B024 (every hook has a default: a listener answers what it cares about)
+    """Somebody who follows a training; every hook may be left out."""
+
+    def started(self, total_epochs: int, rows: int, epoch: int) -> None:  # noqa: B027
+        """Training starts (or goes on) after `epoch` complete epochs."""
+
+    def stepped(self, epoch: int, share: float, ledger: Ledger) -> None:  # noqa: B027
+        """Some steps of an epoch are done (`share` of it); called a few times a second at most."""
+
+    def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:  # noqa: B027
+        """An epoch is done."""
+
+    def finished(self, reason: str) -> None:  # noqa: B027
+        """Training is over, and why."""
+
+
+@final
+class MetricsFile(Listener):
+    """Appends every epoch's record to `metrics.jsonl`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def started(self, total_epochs: int, rows: int, epoch: int) -> None:
+        """Drop records of epochs that a resumed run does again, and a last line that was cut off."""
+        kept = [json.dumps(record) for record in read_metrics(self._path) if record["epoch"] <= epoch]
+        write_text(self._path, "".join(line + "\n" for line in kept))
+
+    def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps(record.as_json()) + "\n")
+        except OSError as problem:
+            raise StorageError(
+                f"cannot write {self._path}: {problem.strerror or problem}; free some space and go on with --resume"
+            ) from problem
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics file; a line that a crash cut off ends the reading."""
+    if not path.exists():
+        return []
+    records: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

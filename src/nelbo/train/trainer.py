@@ -1,0 +1,240 @@
+"""The training loop: readable in one sitting."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nelbo.core import Loss, Phase, SinglePhase
+from nelbo.data.batches import Batches
+from nelbo.errors import TrainingError
+from nelbo.objectives.schedules import Schedule
+from nelbo.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from nelbo.train.engine import Engine
+from nelbo.train.monitor import EpochRecord, Ledger, Listener
+from nelbo.train.optimisers import Factor, optimiser
+
+SHOW_EVERY = 0.2  # seconds between looks of a listener inside an epoch
+SAVE_EVERY = 15.0  # seconds between checkpoints, at epochs' ends
+LOOK_EVERY = 100  # steps between looks for a non-finite loss where looking makes the device wait
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """How long and how: what the loop needs of the settings, resolved to steps."""
+
+    steps: int
+    lr: float
+    lr_factor: Factor
+    optimiser: str
+    warmup: Schedule
+    clip: float | None = None
+    patience: int | None = None  # epochs
+    keep_best: bool = True
+    time_limit: float | None = None  # seconds
+
+
+@final
+class Trainer:
+    """Fits an objective to batches.
+
+    Parameters
+    ----------
+    objective
+        What is minimised; it is trained in place.
+    train, validation
+        Batches; the order is a function of (seed, epoch). Without validation the last weights are kept.
+    plan, engine
+        How long, and where.
+    checkpoint
+        File that holds the state at epochs' ends, or None to keep none.
+    listeners
+        Told of steps and epochs.
+    """
+
+    def __init__(
+        self,
+        objective: SinglePhase,
+        train: Batches,
+        validation: Batches | None,
+        plan: Plan,
+        engine: Engine,
+        checkpoint: Path | None = None,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        self.objective = objective
+        self.batches = train
+        self.validation = validation
+        self.plan = plan
+        self.listeners = listeners
+        self.checkpoint = checkpoint
+        self.state = TrainState()
+        self._forward = engine.prepare(objective)
+        self._device = engine.device
+        self._final_beta = _beta(objective)
+        self.optimiser = optimiser(plan.optimiser, objective.parameters(), plan.lr)
+        self._saved = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on from the checkpoint; the random state is torch's global one from here on."""
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self.state = load_checkpoint(self.checkpoint, self.objective, self.optimiser)
+            if self.state.step < self.plan.steps and self.state.stopped.startswith("time limit"):
+                self.state.stopped = ""
+
+    def fit(self) -> TrainState:
+        """Train to the end of the plan and leave the objective with the weights to keep.
+
+        Raises
+        ------
+        TrainingError
+            If the loss turns non-finite: the message says in which epoch and step, in which term, and in which
+            parameter; the last checkpoint stays as it was.
+        """
+        total = math.ceil(self.plan.steps / len(self.batches))
+        for listener in self.listeners:
+            listener.started(total, self.batches.rows, self.state.epoch)
+        while not self.state.stopped:
+            record, is_best = self._epoch()
+            self.state.stopped = self._reason_to_stop()
+            self._save(force=bool(self.state.stopped))
+            for listener in self.listeners:
+                listener.finished_epoch(record, is_best)
+        if self.plan.keep_best and self.state.best_weights:
+            self.objective.load_state_dict(self.state.best_weights)
+        for listener in self.listeners:
+            listener.finished(self.state.stopped)
+        return self.state
+
+    def step(self, batch_loss: Loss) -> None:
+        """One update from a loss; the gradients of the step stay readable until the next."""
+        batch_loss.loss.backward()  # type: ignore[no-untyped-call]
+        if self.plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), self.plan.clip)
+        self.optimiser.step()
+
+    def _epoch(self) -> tuple[EpochRecord, bool]:
+        state, started, shown = self.state, time.perf_counter(), time.perf_counter()
+        ledger, epoch, lr = Ledger(), state.epoch + 1, self.plan.lr
+        settled = state.step >= self.plan.warmup.settled_from
+        self.objective.train()
+        for i, batch in enumerate(self.batches.epoch(epoch)):
+            if state.step >= self.plan.steps:
+                break
+            lr = self._set_rates(state.step)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self._forward(batch)
+            self._check(loss)
+            self.step(loss)
+            ledger.add(loss, len(batch))
+            state.step += 1
+            if time.perf_counter() - shown > SHOW_EVERY:
+                shown = time.perf_counter()
+                for listener in self.listeners:
+                    listener.stepped(epoch, (i + 1) / len(self.batches), ledger)
+        took = time.perf_counter() - started
+        state.epoch = epoch
+        beta = self._final_beta * self.plan.warmup(max(0, state.step - 1))
+        held_out = self._validate()
+        is_best = self._is_best(held_out.get("loss"), settled)
+        state.seconds += time.perf_counter() - started
+        record = EpochRecord(
+            epoch, state.step, ledger.summary(), held_out, beta, lr, ledger.rows / took, round(state.seconds, 3)
+        )
+        return record, is_best
+
+    def _set_rates(self, step: int) -> float:
+        lr = self.plan.lr * self.plan.lr_factor(step / self.plan.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+        if step <= self.plan.warmup.settled_from:
+            _set_beta(self.objective, self._final_beta * self.plan.warmup(step))
+        return lr
+
+    def _validate(self) -> dict[str, float]:
+        """The held-out loss and bound at the final beta, with the same noise after every epoch."""
+        if self.validation is None:
+            return {}
+        _set_beta(self.objective, self._final_beta)
+        self.objective.eval()
+        ledger = Ledger()
+        with torch.random.fork_rng(devices=_cuda(self._device)), torch.no_grad():
+            torch.manual_seed(0)
+            for batch in self.validation.fixed():
+                ledger.add(self._forward(batch), len(batch))
+        return ledger.summary()
+
+    def _is_best(self, loss: float | None, settled: bool) -> bool:
+        state = self.state
+        if loss is None or not math.isfinite(loss):
+            return False
+        if not settled:
+            state.best_epoch = state.epoch  # patience starts after the warm-up
+        if state.best is not None and loss >= state.best:
+            return False
+        state.best, state.best_epoch = loss, state.epoch
+        if self.plan.keep_best:
+            state.best_weights = {k: v.detach().clone() for k, v in self.objective.state_dict().items()}
+        return True
+
+    def _reason_to_stop(self) -> str:
+        state, plan = self.state, self.plan
+        if state.step >= plan.steps:
+            return f"all {plan.steps} steps done"
+        if plan.patience is not None and self.validation is not None and state.epoch - state.best_epoch >= plan.patience:
+            return f"no better validation loss in {plan.patience} epochs"
+        if plan.time_limit is not None and state.seconds >= plan.time_limit:
+            return f"time limit of {plan.time_limit:.0f} s reached"
+        return ""
+
+    def _save(self, force: bool) -> None:
+        if self.checkpoint is None or (not force and time.monotonic() - self._saved < SAVE_EVERY):
+            return
+        save_checkpoint(self.checkpoint, self.state, self.objective, self.optimiser)
+        self._saved = time.monotonic()
+
+    def _check(self, loss: Loss) -> None:
+        """Stop at a non-finite loss, before it reaches the weights (on an accelerator: soon after)."""
+        if self._device.type != "cpu" and self.state.step % LOOK_EVERY:
+            return
+        if not math.isfinite(loss.loss.item()):
+            raise TrainingError(_diagnosis(loss, self.objective, self.state))
+
+
+def _diagnosis(loss: Loss, objective: Phase, state: TrainState) -> str:
+    """Where a non-finite loss appeared: epoch, step, term, and parameter if one is to blame."""
+    terms = [name for name, part in loss.parts.items() if not bool(torch.isfinite(part).all())]
+    bad = [name for name, p in objective.named_parameters() if not bool(torch.isfinite(p).all())]
+    where = f"parameter {bad[0]!r} holds NaN or infinity" if bad else f"{_largest(objective)}"
+    return (
+        f"the loss turned non-finite in epoch {state.epoch + 1}, step {state.step + 1}, in the term "
+        f"{terms[0] if terms else 'loss'!r}; {where}; lower --lr or add --clip 100 (the last good checkpoint is kept)"
+    )
+
+
+def _largest(objective: Phase) -> str:
+    name, size = max(((n, float(p.detach().abs().max())) for n, p in objective.named_parameters()), key=lambda x: x[1])
+    return f"all parameters are finite still, the largest value is {size:.3g} in {name!r}"
+
+
+def _beta(objective: SinglePhase) -> float:
+    beta = getattr(objective, "beta", None)
+    return float(beta) if isinstance(beta, Tensor) else 1.0
+
+
+def _set_beta(objective: SinglePhase, value: float) -> None:
+    beta = getattr(objective, "beta", None)
+    if isinstance(beta, Tensor):
+        beta.fill_(value)
+
+
+def _cuda(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

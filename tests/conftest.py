@@ -1,0 +1,35 @@
+"""What holds for every test: threads, plotting without a screen, and the tests that need real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported: one thread makes sums bit-identical from run to run, and is faster on small tensors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+NO_DATA = "needs real data: set NELBO_DATA to the folder that holds the data sets"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `data` without `NELBO_DATA`; fail it if data was promised and is not there."""
+    if item.get_closest_marker("data") is None:
+        return
+    folder = os.environ.get("NELBO_DATA")
+    if folder and Path(folder).is_dir():
+        return
+    if folder:
+        pytest.fail(f"NELBO_DATA names {folder!r}, which is not a folder", pytrace=False)
+    if os.environ.get("NELBO_REQUIRE_DATA") == "1":
+        pytest.fail("NELBO_REQUIRE_DATA=1 insists on real data, but NELBO_DATA is not set", pytrace=False)
+    pytest.skip(NO_DATA)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run for want of data."""
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if NO_DATA in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests skipped: {NO_DATA}", yellow=True)
