@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import torch
@@ -57,16 +57,17 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        return Batch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()})
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return replace(self, **moved)
 
     def __getitem__(self, rows: slice) -> Batch:
         """A contiguous part of the rows."""
 
-        def take(name: str, value: Tensor | None) -> Tensor | None:
-            broadcasts = name == "log_jacobian" and value is not None and value.shape[:1] != self.x.shape[:1]
-            return value if value is None or broadcasts else value[rows]
-
-        return Batch(**{name: take(name, value) for name, value in vars(self).items()})
+        parts = {name: value[rows] for name, value in vars(self).items() if value is not None}
+        jacobian = self.log_jacobian
+        if jacobian is not None and (jacobian.dim() < self.x.dim() or len(jacobian) == 1):
+            parts["log_jacobian"] = jacobian  # it broadcasts over the rows
+        return replace(self, **parts)
 
 
 class Draw(Enum):
@@ -165,7 +166,8 @@ class Likelihood(nn.Module, ABC):
         context = None if batch.context is None else batch.context.repeat(draws, 1)
         px = self(z.flatten(0, 1), context)
         x = batch.x if draws == 1 else batch.x.repeat(draws, *(1,) * (batch.x.dim() - 1))
-        cells = px.log_prob(x).unflatten(0, (draws, rows))
+        cells = px.log_prob(x)
+        cells = cells.view(draws, rows, *cells.shape[1:])
         return sum_cells(cells, batch, len(self.cells))
 
     @abstractmethod
@@ -200,9 +202,7 @@ class Model(nn.Module, ABC):
         """p(x given z) at n draws of z from the prior (n per context row)."""
 
     @abstractmethod
-    def terms(
-        self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False
-    ) -> Terms: ...
+    def terms(self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False) -> Terms: ...
 
     @abstractmethod
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:

@@ -145,10 +145,15 @@ def _misfit(name: str, cls: type[Elementwise], data: DataSpec) -> str:
     holds = levels if data.kind in {Kind.BYTE, Kind.LEVELS} else f"{data.kind.value} values"
     parts = [(n, cast("type[Elementwise]", c)) for n, c in registered("likelihood")]
     fitting = [f"--likelihood {n}" for n, c in parts if data.kind in c.fits]
-    named = cls.after.get(data.kind, ())
-    flags = ["--binarize dynamic" if t == "binarize" else f"--transform {t}" for t in named]
-    ways = [*fitting, *flags] or ["another --likelihood (nelbo parts lists them)"]
-    return f"likelihood {name!r} needs {needs} data, but {data.name!r} holds {holds}; use {', or '.join(ways)}"
+    flags = [_flag(t) for t in cls.after.get(data.kind, ())]
+    both = [f"--likelihood {n} {_flag(t)}" for n, c in parts for t in c.after.get(data.kind, ())]
+    ways = [*fitting, *flags] or both
+    remedy = f"use {', or '.join(ways)}" if ways else "encode them as 0/1 columns, or leave them out with --drop"
+    return f"likelihood {name!r} needs {needs} data, but {data.name!r} holds {holds}; {remedy}"
+
+
+def _flag(transform: str) -> str:
+    return "--binarize dynamic" if transform == "binarize" else f"--transform {transform}"
 
 
 def _objective(settings: Settings, model: Spec) -> Spec:
@@ -183,9 +188,7 @@ def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
     name, options = parse_part(settings.network)
     if name == "conv":
         cls = lookup("network/conv-encoder")
-        return _filled(
-            "network/conv-encoder", cls, options, {"shape": list(data.event_shape), "out_features": outputs}
-        )
+        return _filled("network/conv-encoder", cls, options, {"shape": list(data.event_shape), "out_features": outputs})
     return _dense(name, options, data.dim, outputs, settings.hidden)
 
 

@@ -43,7 +43,9 @@ def register(path: str) -> Callable[[T], T]:
     def decorate(cls: T) -> T:
         held = _CLASSES.get(path)
         if held is not None and held.__qualname__ != cls.__qualname__:
-            raise CompositionError(f"the name {path!r} is taken by {held.__module__}.{held.__qualname__}; choose another")
+            raise CompositionError(
+                f"the name {path!r} is taken by {held.__module__}.{held.__qualname__}; choose another"
+            )
         _CLASSES[path] = cls
         _record_arguments(cls, path)
         return cls

@@ -96,7 +96,9 @@ class Run:
         """
         self.config()
         if not self.is_complete:
-            raise RunError(f"{self.folder} holds no trained model yet; finish it with: nelbo train --resume {self.folder}")
+            raise RunError(
+                f"{self.folder} holds no trained model yet; finish it with: nelbo train --resume {self.folder}"
+            )
         return load_model(self.folder / "model", networks)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
@@ -236,7 +238,9 @@ def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False,
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
-            raise RunError(f"{folder} exists; go on with --resume, start anew with --overwrite (the old one is kept aside)")
+            raise RunError(
+                f"{folder} exists; go on with --resume, start anew with --overwrite (the old one is kept aside)"
+            )
         _move_aside(folder)
     return folder
 

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     binarize: Literal["none", "dynamic", "threshold"] = "none"
     scaling: str = "auto"
     split: str = "auto"
-    validation: float | None = Field(default=None, gt=0, lt=1)
+    validation: float | None = Field(default=None, ge=0, lt=1)
     test: float | None = Field(default=None, gt=0, lt=1)
 
     # The model.
@@ -67,7 +67,9 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _one_transform(self) -> Self:
         if self.binarize != "none" and self.transform not in {"auto", "none"}:
-            raise ValueError(f"--binarize {self.binarize} and --transform {self.transform} exclude each other; give one")
+            raise ValueError(
+                f"--binarize {self.binarize} and --transform {self.transform} exclude each other; give one"
+            )
         if self.epochs is not None and self.steps is not None:
             raise ValueError("--epochs and --steps exclude each other; give one")
         return self

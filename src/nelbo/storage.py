@@ -15,6 +15,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from nelbo.errors import StorageError
@@ -67,7 +68,9 @@ def read_json(path: Path) -> Any:
     except OSError as problem:
         raise StorageError(f"cannot read {path}: {problem.strerror or problem}") from problem
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
-        raise StorageError(f"{path} is damaged (not JSON: {problem}); restore it from a copy or train again") from problem
+        raise StorageError(
+            f"{path} is damaged (not JSON: {problem}); restore it from a copy or train again"
+        ) from problem
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -109,7 +112,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         result.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        result.update(tensor.flatten().view(-1).numpy().tobytes())
+        result.update(tensor.flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return result.hexdigest()
 
 

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,12 @@ def test_the_log_jacobian_makes_a_gaussian_of_logs_a_log_normal() -> None:
         np.testing.assert_allclose(rows(figure), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("transform", ["log", "log1p", "logit:squeeze=0.01"])
+def test_without_the_log_jacobian_no_density_of_other_units_is_shown(transform: str) -> None:
+    x = reals(20, 2)
+    assert baselines(x, x, table(2, Kind.REAL, transform=transform), 1) == []
+
+
 def test_a_constant_column_has_a_finite_density_and_is_counted() -> None:
     train, test = reals(40, 3), reals(10, 3)
     train[:, 1] = 5.0
@@ -223,7 +230,8 @@ def test_png_is_the_size_of_the_files(channels: int) -> None:
 
 
 def test_png_of_many_images_is_taken_on_some_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nelbo.evaluate.baselines.PNG_ROWS", 5)
+    # By its place in sys.modules: the package exports a function of the module's name.
+    monkeypatch.setattr(sys.modules["nelbo.evaluate.baselines"], "PNG_ROWS", 5)
     pixels = integers(20, 64, 256).view(20, 1, 8, 8)
     png = named(baselines(pixels, pixels, image((1, 8, 8), Kind.BYTE, 256), 2))["PNG"]
     assert "5 of the 20 test rows" in png.note
@@ -260,7 +268,8 @@ def test_dequantised_bytes_are_compressed_as_bytes() -> None:
 def test_densities_of_images_get_no_compressor(transform: str) -> None:
     x = reals(20, 64).view(20, 1, 8, 8)
     levels = None if transform == "none" else 256
-    assert len(baselines(x, x, image((1, 8, 8), Kind.REAL, levels, transform), 2)) == 2
+    spec = image((1, 8, 8), Kind.REAL, levels, transform)
+    assert len(baselines(x, x, spec, 2, log_jacobian=torch.zeros_like(x))) == 2
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from nelbo.data.raw import Array, Raw
 from nelbo.data.spec import Layout
 from nelbo.errors import DataError, unknown
 
-__all__ = ["column_names", "drop_columns", "from_array", "read_npy", "read_npz"]
+__all__ = ["column_names", "drop_columns", "from_array", "read_keys", "read_npy", "read_npz"]
 
 CHANNELS = (1, 3)
 TABLE, GREY, COLOUR = 2, 3, 4  # numbers of axes
@@ -84,6 +84,18 @@ def read_npz(path: Path, label: str | None, group: str | None, drop: Sequence[st
         group=None if group is None else arrays[group],
         reasons=tuple(reasons),
     )
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The names of the arrays of a .npz file."""
+    try:
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise ValueError("a single array")
+        with opened as archive:
+            return tuple(archive.files)
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
 
 
 def column_names(count: int) -> tuple[str, ...]:

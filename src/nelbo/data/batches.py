@@ -11,12 +11,13 @@ from torch import Tensor
 
 from nelbo.core import Batch
 from nelbo.data.sources import Data
-from nelbo.data.spec import DataSpec
-from nelbo.data.transforms import Transform
+from nelbo.data.spec import DataSpec, Kind
+from nelbo.data.transforms import NoTransform, Transform
 from nelbo.errors import ConfigError, DataError
 
 __all__ = ["Batches"]
 
+ROWS_AT_ONCE = 10_000
 ORDER, NOISE, FIXED = range(3)  # streams of random numbers that must not meet
 
 
@@ -62,7 +63,8 @@ class Batches:
             raise DataError(
                 f"{len(rows)} rows do not fill a batch of {batch_size}; give more rows or a smaller --batch-size"
             )
-        self._x = data.x.contiguous().to(device)
+        x, transform = _done_once(data.x, rows, transform, binary=spec.kind is Kind.BINARY)
+        self._x = x.contiguous().to(device)
         self._label = None if data.label is None else data.label.to(device)
         self._rows = rows.to(device)
         self._transform = transform
@@ -124,6 +126,16 @@ class Batches:
     def _seen(self, x: Tensor) -> Tensor:
         """(x - shift) / scale."""
         return x * self._factor if self._shift is None else (x - self._shift) * self._factor
+
+
+def _done_once(x: Tensor, rows: Tensor, transform: Transform, binary: bool) -> tuple[Tensor, Transform]:
+    """A binarisation that draws no noise is done here for all rows, kept as bytes, rather than in every batch."""
+    if transform.random or not binary or isinstance(transform, NoTransform):
+        return x, transform
+    done = torch.zeros_like(x, dtype=torch.uint8)
+    for part in torch.split(rows, ROWS_AT_ONCE):
+        done[part] = transform(x[part], torch.Generator())[0].to(torch.uint8)
+    return done, NoTransform()
 
 
 def _scratch(x: Tensor, size: int) -> Tensor | None:

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nelbo.data.arrays import from_array, read_npy, read_npz
+from nelbo.data.arrays import from_array, read_keys, read_npy, read_npz
 from nelbo.data.datasets import NAMES, read_named
 from nelbo.data.images import read_images
 from nelbo.data.infer import Inference, infer, parse_kind, some_names
 from nelbo.data.labels import encode_groups, encode_labels
 from nelbo.data.raw import Array, Raw
 from nelbo.data.spec import DataSpec, Kind, Scaling
-from nelbo.data.table import read_table
+from nelbo.data.table import read_names, read_table
 from nelbo.errors import DataError, unknown
 
-__all__ = ["Data", "Source", "load"]
+__all__ = ["Data", "Source", "load", "names_in"]
 
 Rows = Array | Tensor
 Source = str | Path | Array | Tensor | tuple[Rows, Rows]
@@ -31,7 +31,8 @@ Source = str | Path | Array | Tensor | tuple[Rows, Rows]
 PAIR = 2
 BYTES = 256
 MASSES = frozenset({Kind.BINARY, Kind.BYTE, Kind.LEVELS})
-EXTENSIONS = (".npz", ".npy", ".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt")
+EXTENSIONS = (".npz", ".npy", *TABLES)
 
 
 @final
@@ -115,6 +116,24 @@ def load(
     )
 
 
+def names_in(source: str | Path) -> tuple[str, ...] | None:
+    """The names of the columns of a table, or of the arrays of a .npz file; None where a source has none.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    path = Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if str(source) in NAMES or not path.is_file() or suffix not in (".npz", *TABLES):
+        return None
+    try:
+        return read_keys(path) if suffix == ".npz" else read_names(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def _read(source: Source, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
     if isinstance(source, str) and source in NAMES:
         _refuse_flags(f"data set {source!r}", label, group, drop)
@@ -152,14 +171,18 @@ def _read_path(source: str | Path, label: str | None, drop: Sequence[str], group
         if suffix == ".npy":
             _refuse_flags(f"'{path}'", label, group, ())
             return read_npy(path, drop)
-        if suffix in EXTENSIONS:
+        if suffix in TABLES:
             return read_table(path, label, group, drop)
     except OSError as error:
-        raise DataError(f"'{path}' cannot be read ({error.strerror or error}); give a path that can") from error
+        raise _unreadable(path, error) from error
     raise DataError(
         f"'{path}' has the ending {path.suffix or 'of no file type'!r}, which is not read; "
         f"give {', '.join(EXTENSIONS)} or a folder of images"
     )
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"'{path}' cannot be read ({error.strerror or error}); give a path that can")
 
 
 def _absent(source: str | Path) -> DataError:

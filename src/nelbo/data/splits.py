@@ -53,7 +53,7 @@ def split(
         ``random``; ``stratified`` by label; ``sequential``: first rows train, then validation, then test, for films
         and series; ``group``: whole groups on one side; ``official``; ``all``: every row in every part.
     validation, test
-        Shares of the rows, 0.1 by default. An official split without validation rows gives a random sixth of
+        Shares of the rows, 0.1 by default; a validation share of 0 holds none out. An official split without validation rows gives a random sixth of
         its training rows, at most 10,000, unless a share is given.
 
     Raises
@@ -77,15 +77,16 @@ def split(
     else:
         held = (_share(len(data), validation), _share(len(data), test))
         parts = _by_method(data, how, held, generator)
-    _refuse_empty(parts, len(data), how)
+    _refuse_empty(parts, len(data), how, wanted=(True, validation != 0, True))
     train, held_out, tested = parts
     return Split(train, held_out, tested, how, _notes(data, parts, how))
 
 
 def _check_shares(validation: float, test: float) -> None:
-    for name, share in (("validation", validation), ("test", test)):
-        if not 0 < share < 1:
-            raise ConfigError(f"the {name} share is {share}; give one between 0 and 1, as 0.1")
+    if not 0 <= validation < 1:
+        raise ConfigError(f"the validation share is {validation}; give one between 0 and 1, as 0.1 (0 holds none out)")
+    if not 0 < test < 1:
+        raise ConfigError(f"the test share is {test}; give one between 0 and 1, as 0.1")
     if validation + test >= 1:
         raise ConfigError(
             f"the validation share {validation} and the test share {test} leave no training rows; lower them"
@@ -174,9 +175,9 @@ def _official(data: Data, validation: float | None, generator: torch.Generator) 
     return (train[rest], train[chosen], test), how
 
 
-def _refuse_empty(parts: Parts, rows: int, how: str) -> None:
+def _refuse_empty(parts: Parts, rows: int, how: str, wanted: tuple[bool, bool, bool]) -> None:
     names = ("training", "validation", "test")
-    empty = [name for name, part in zip(names, parts, strict=True) if len(part) == 0]
+    empty = [name for name, part, want in zip(names, parts, wanted, strict=True) if want and len(part) == 0]
     if empty:
         raise DataError(
             f"{rows} rows are too few: the {how} split leaves no {' and no '.join(empty)} rows; "

@@ -18,7 +18,7 @@ from nelbo.data.labels import MISSING
 from nelbo.data.raw import Array, Raw
 from nelbo.errors import DataError, unknown
 
-__all__ = ["read_table"]
+__all__ = ["read_names", "read_table"]
 
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 SNIFFED = 50  # rows looked at to find the delimiter and the header
@@ -70,6 +70,11 @@ def read_table(path: Path, label: str | None, group: str | None, drop: Sequence[
         group=None if group is None else cells.column(group),
         reasons=tuple(reasons),
     )
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """The names of the columns of a .csv or .tsv file."""
+    return _cut(path, _text(path)).names
 
 
 def _text(path: Path) -> str:

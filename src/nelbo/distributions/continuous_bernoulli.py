@@ -35,10 +35,11 @@ class ContinuousBernoulli(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """1 / (1 - exp(-l)) - 1 / l."""
+        """1 / (1 - exp(-l)) - 1 / l, written with tanh so that neither it nor its gradient overflows."""
         near, safe = self._split()
         series = 0.5 + self.logits / 12 - self.logits**3 / 720
-        return torch.where(near, series, torch.reciprocal(-torch.expm1(-safe)) - torch.reciprocal(safe))
+        far = 0.5 + 0.5 * torch.reciprocal(torch.tanh(safe / 2)) - torch.reciprocal(safe)
+        return torch.where(near, series, far)
 
     @property
     def mode(self) -> Tensor:
@@ -60,8 +61,10 @@ class ContinuousBernoulli(Distribution):
         down = -safe.abs()
         x = torch.log1p(u * torch.expm1(down)) / down
         x = torch.where(safe > 0, 1 - x, x)
-        # To first order in l the CDF is x + l x (x - 1) / 2.
-        return torch.where(near, u + self.logits * u * (1 - u) / 2, x).clamp(0.0, 1.0)
+        # log(1 + u (exp(l) - 1)) is the cumulant generating function of Bernoulli(u): the series has its cumulants.
+        spread, logits = u * (1 - u), self.logits
+        series = u + spread * logits * (0.5 + logits * ((1 - 2 * u) / 6 + logits * (1 - 6 * spread) / 24))
+        return torch.where(near, series, x).clamp(0.0, 1.0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """x l - log(1 + exp l) + log C(l) of each cell, nats."""

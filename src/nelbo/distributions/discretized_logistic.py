@@ -45,7 +45,7 @@ class DiscretizedLogistic(Distribution):
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> Constraint:
-        return constraints.integer_interval(0, self.levels - 1)
+        return constraints.integer_interval(0, self.levels - 1)  # type: ignore[no-untyped-call]
 
     @property
     def mean(self) -> Tensor:

@@ -57,7 +57,9 @@ class StandardNormal(Distribution):
         self._like = like  # where draws are made, and of which type
         super().__init__(Size(()), Size((dim,)), validate_args=False)
 
-    def expand(self, batch_shape: Size, _instance: Distribution | None = None) -> Distribution:
+    def expand(
+        self, batch_shape: Size | list[int] | tuple[int, ...], _instance: Distribution | None = None
+    ) -> Distribution:
         zeros = self._like.new_zeros(*batch_shape, *self.event_shape)
         return DiagonalNormal(zeros, zeros)
 
@@ -90,7 +92,9 @@ class DiagonalNormal(Distribution):
         self.log_variance = log_variance
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
-    def expand(self, batch_shape: Size, _instance: Distribution | None = None) -> Distribution:
+    def expand(
+        self, batch_shape: Size | list[int] | tuple[int, ...], _instance: Distribution | None = None
+    ) -> Distribution:
         shape = Size(batch_shape) + self.event_shape
         return DiagonalNormal(self.loc.expand(shape), self.log_variance.expand(shape))
 

@@ -30,6 +30,7 @@ RELATIVE_FLOOR = 1e-6  # of the mean variance: data that lie in q dimensions wou
 
 _CODES = frozenset({Kind.BINARY, Kind.BYTE, Kind.LEVELS, Kind.CATEGORICAL, Kind.ORDINAL})
 _INTERVALS = frozenset({Kind.BYTE, Kind.LEVELS, Kind.COUNT})  # integers that uniform noise turns into a density
+_CHANGES_UNITS = frozenset({"log", "log1p", "logit"})
 
 
 @final
@@ -68,7 +69,8 @@ def baselines(
     latent
         The model's number of latents.
     log_jacobian
-        Of the test rows' transform, broadcastable to `[N, *event]`; densities are then in the user's units.
+        Of the test rows' transform, broadcastable to `[N, *event]`; densities are then in the user's units. After
+        log, log1p or logit nothing is returned without it: a density of the logarithm compares with no other.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def baselines(
     """
     if len(train) == 0 or len(test) == 0:
         raise DataError("baselines need training rows and test rows, but one of the two is empty; change the split")
+    if log_jacobian is None and spec.transform.split(":")[0] in _CHANGES_UNITS:
+        return []
     found = [_marginals(train, test, spec, log_jacobian)]
     if spec.kind not in _CODES or spec.kind in _INTERVALS:
         found.append(_ppca(train, test, spec, latent, log_jacobian))

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from nelbo.core import Model
 from nelbo.data import Batches, Data, DataSpec
-from nelbo.errors import CompositionError, DataError
+from nelbo.errors import CompositionError
 from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
+from nelbo.inputs import batches_of, check_alike
 from nelbo.likelihoods import Elementwise
 from nelbo.models.latent import LatentVariableModel
 from nelbo.storage import write_text
@@ -116,12 +117,11 @@ def evaluate(
     """
     started = time.perf_counter()
     with threads(job.settings.threads):
-        batches = job.batches(split, batch_size=BATCH) if data is None else _of_other_data(job, data)
+        batches = _batches(job, split, data)
         latent = _latent_model(model)
         result = evaluate_model(model, batches, samples, seed=seed, progress=progress)
-        train = _some_rows(job, "train")
-        train_x = _values(job.batches("train", batch_size=BATCH)) if with_baselines else None
-        beside = () if train_x is None else baselines(train_x, _values(batches), job.spec, latent.latent)
+        train = batches_of(job, rows=job.split.train[:TRAIN_ROWS])
+        beside = _beside(job, batches, latent.latent) if with_baselines else []
         train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
     return Evaluation(
         split=split if data is None else data.spec.name,
@@ -171,33 +171,25 @@ def _unit_shift(spec: DataSpec) -> float | None:
     return spec.dim * math.log(scale)
 
 
-def _of_other_data(job: Job, data: Data) -> Batches:
-    ours, theirs = job.data.spec, data.spec
-    if ours.event_shape != theirs.event_shape:
-        raise DataError(
-            f"{theirs.name!r} has rows of shape {theirs.event_shape}, but the run was trained on {ours.event_shape}; "
-            "give data of that shape"
-        )
-    if ours.kind is not theirs.kind:
-        raise DataError(
-            f"{theirs.name!r} holds {theirs.kind.value} data, but the run was trained on {ours.kind.value} data; "
-            f"give --kind {ours.kind.value} if that is what they are"
-        )
-    rows = torch.arange(len(data))
-    return Batches(
-        data, rows, job.spec, job.transform, batch_size=BATCH, seed=0, device=torch.device("cpu"), shuffle=False
-    )
+def _batches(job: Job, split: str, data: Data | None) -> Batches:
+    if data is None:
+        return job.batches(split, batch_size=BATCH)
+    check_alike(job, data)
+    return batches_of(job, data)
 
 
-def _some_rows(job: Job, part: str) -> Batches:
-    rows = getattr(job.split, part)[:TRAIN_ROWS]
-    return Batches(
-        job.data, rows, job.spec, job.transform, batch_size=BATCH, seed=0, device=torch.device("cpu"), shuffle=False
-    )
+def _beside(job: Job, batches: Batches, latent: int) -> list[Baseline]:
+    """Baselines fitted on the training rows and scored on these, as the likelihood sees both."""
+    fitted_on, _ = _values(job.batches("train", batch_size=BATCH))
+    x, log_jacobian = _values(batches)
+    return baselines(fitted_on, x, job.spec, latent, log_jacobian=log_jacobian)
 
 
-def _values(batches: Batches) -> Tensor:
-    return torch.cat([batch.x for batch in batches.fixed()])
+def _values(batches: Batches) -> tuple[Tensor, Tensor | None]:
+    """What the likelihood sees of all rows, and the log-Jacobian of the transform that made it so."""
+    pairs = [(batch.x, batch.log_jacobian) for batch in batches.fixed()]
+    jacobians = [jacobian for _, jacobian in pairs if jacobian is not None]
+    return torch.cat([x for x, _ in pairs]), torch.cat(jacobians) if jacobians else None
 
 
 @torch.inference_mode()

@@ -66,7 +66,7 @@ def _floor_counts(model: LatentVariableModel) -> Iterator[dict[str, list[float]]
         def look(owner: LogVariance, _: object, out: Tensor, found: list[float] = found) -> None:
             found.append(float(owner.share_at_floor(out)))
 
-        handles.append(module.register_forward_hook(look))  # type: ignore[arg-type]
+        handles.append(module.register_forward_hook(look))
     try:
         yield shares
     finally:

@@ -39,10 +39,15 @@ class BernoulliLikelihood(Elementwise):
         return px.mode
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
-        """The generic sum, except for many draws of few complete rows, where x'l is a product of matrices."""
-        if batch.mask is not None or batch.log_jacobian is not None or z.shape[0] < z.shape[1]:
+        """The generic sum with its sign taken after summing; for many draws of few rows x'l is a matrix product."""
+        if batch.mask is not None or batch.log_jacobian is not None:
             return super().log_px(z, batch)
-        context = None if batch.context is None else batch.context.repeat(z.shape[0], 1)
-        logits = self.emit(z.flatten(0, 1), context)[0].flatten(1).unflatten(0, z.shape[:2])  # [K, B, P]
-        agreement = (logits.transpose(0, 1) @ batch.x.flatten(1).unsqueeze(-1)).squeeze(-1)  # [B, K]
+        draws, rows = z.shape[:2]
+        context = None if batch.context is None else batch.context.repeat(draws, 1)
+        logits = self.emit(z.flatten(0, 1), context)[0].view(draws, rows, -1)  # [K, B, P]
+        x = batch.x.flatten(1)
+        if draws < rows:
+            x = x.expand(draws, -1, -1)
+            return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
+        agreement: Tensor = (logits.transpose(0, 1) @ x.unsqueeze(-1)).squeeze(-1)  # [B, K]
         return agreement.transpose(0, 1) - F.softplus(logits).sum(-1)

@@ -49,8 +49,8 @@ class GaussianLikelihood(Elementwise):
     after: ClassVar = {
         Kind.BYTE: ("dequantize", "density", "logit"),
         Kind.LEVELS: ("dequantize", "density", "logit"),
-        Kind.UNIT: ("logit", "density"),
-        Kind.POSITIVE: ("log", "density"),
+        Kind.UNIT: ("logit",),
+        Kind.POSITIVE: ("log",),
         Kind.COUNT: ("log1p", "density"),
     }
     density: ClassVar = True
@@ -71,7 +71,7 @@ class GaussianLikelihood(Elementwise):
             raise unknown("mean of the gaussian likelihood", mean, ("identity", "sigmoid"))
         super().__init__(network, shape, 2 if sigma == "datum" else 1, shift, scale)
         self.squash = mean == "sigmoid"
-        self.per_datum = sigma == "datum"
+        self.sigma = sigma
         self.log_variance = None if sigma == "unit" else LogVariance(min_log_variance)
         if sigma in {"shared", "dimension"}:
             self.raw_log_variance = nn.Parameter(torch.zeros(self.cells if sigma == "dimension" else ()))
@@ -92,18 +92,21 @@ class GaussianLikelihood(Elementwise):
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
         """The generic sum; with one shared variance and complete rows, one sum of squares a datum."""
-        shared = self.log_variance is None or (self.raw_log_variance is not None and self.raw_log_variance.dim() == 0)
-        if not shared or self.scale.dim() or batch.mask is not None or batch.log_jacobian is not None:
+        if (
+            self.sigma not in {"unit", "shared"}
+            or self.scale.dim()
+            or batch.mask is not None
+            or batch.log_jacobian is not None
+        ):
             return super().log_px(z, batch)
         context = None if batch.context is None else batch.context.repeat(z.shape[0], 1)
         loc, log_variance = self._scaled(z.flatten(0, 1), context)
-        residual = ((batch.x - self.shift) / self.scale).flatten(1) - loc.flatten(1).unflatten(0, z.shape[:2])
-        squares = residual.square().sum(-1)
+        residual = ((batch.x - self.shift) / self.scale).flatten(1) - loc.view(*z.shape[:2], -1)
+        squares: Tensor = residual.square().sum(-1)
         cells = residual.shape[-1]
-        constant = -cells * (HALF_LOG_2PI + self.scale.log())
-        if log_variance is None:
-            return constant - 0.5 * squares
-        return constant - 0.5 * (squares * torch.exp(-log_variance) + cells * log_variance)
+        if log_variance is not None:
+            squares = squares * torch.exp(-log_variance) + cells * log_variance
+        return -0.5 * squares - cells * (HALF_LOG_2PI + self.scale.log())
 
     def _scaled(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Means and log-variances in the units in which the network sees the data."""
@@ -111,4 +114,4 @@ class GaussianLikelihood(Elementwise):
         loc = torch.sigmoid(emitted[0]) if self.squash else emitted[0]
         if self.log_variance is None:
             return loc, None
-        return loc, self.log_variance(emitted[1] if self.per_datum else self.raw_log_variance)
+        return loc, self.log_variance(emitted[1] if self.sigma == "datum" else self.raw_log_variance)

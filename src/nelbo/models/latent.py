@@ -58,9 +58,7 @@ class LatentVariableModel(Model):
             draws = prior.sample((n, context.shape[0]))
         return self.decode(draws.flatten(0, 1), context.repeat(n, 1))
 
-    def terms(
-        self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False
-    ) -> Terms:
+    def terms(self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False) -> Terms:
         """The pieces of the bound for K = `samples` draws.
 
         With `analytic`, the KL is in closed form where one is known for this pair of prior and posterior; where none
@@ -83,7 +81,7 @@ class LatentVariableModel(Model):
     @property
     def latent(self) -> int:
         """Number of latent dimensions."""
-        return max(part.stop for part in self.groups.values())
+        return max(int(part.stop) for part in self.groups.values())
 
     @torch.no_grad()
     def reconstruct(self, batch: Batch) -> Distribution:

@@ -75,6 +75,8 @@ class MLP(Network):
         Name of the activation after each hidden layer.
     context
         Number of context features appended to the input.
+    init_std
+        Draw initial weights and biases from N(0, init_std^2) instead of torch's uniform ones.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class MLP(Network):
         hidden: Sequence[int] = (512,),
         activation: str = "relu",
         context: int = 0,
+        init_std: float | None = None,
     ) -> None:
         super().__init__()
         self.out_features = out_features
@@ -92,6 +95,9 @@ class MLP(Network):
         for wide, narrow in pairwise(sizes):
             layers += [nn.Linear(wide, narrow), _activation(activation)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], out_features))
+        if init_std is not None:
+            for parameter in self.parameters():
+                nn.init.normal_(parameter, std=init_std)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         out: Tensor = self.layers(_with_context(x, context))
@@ -138,7 +144,9 @@ _activation = activation  # the constructor argument of the same name hides it i
 
 def _sizes(first: int, hidden: Sequence[int]) -> list[int]:
     if first < 1 or any(size < 1 for size in hidden):
-        raise ConfigError(f"layer sizes must be 1 or more, but {[first, *hidden]} was asked for; use e.g. --hidden 512,256")
+        raise ConfigError(
+            f"layer sizes must be 1 or more, but {[first, *hidden]} was asked for; use e.g. --hidden 512,256"
+        )
     return [first, *hidden]
 
 

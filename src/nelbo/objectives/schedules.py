@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
@@ -125,6 +126,6 @@ def _length(text: str, value: object, total_steps: int, steps_per_epoch: int) ->
 
 def _is_number(word: str) -> bool:
     try:
-        return float(word) > 0
+        return 0 < float(word) < math.inf
     except ValueError:
         return False

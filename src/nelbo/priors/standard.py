@@ -23,7 +23,9 @@ class StandardNormalPrior(Prior):
     def __init__(self, dim: int) -> None:
         super().__init__()
         if dim < 1:
-            raise ConfigError(f"a latent space needs 1 dimension or more, but {dim} was asked for; use e.g. --latent 20")
+            raise ConfigError(
+                f"a latent space needs 1 dimension or more, but {dim} was asked for; use e.g. --latent 20"
+            )
         self.dim = dim
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 

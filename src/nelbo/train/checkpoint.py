@@ -93,5 +93,3 @@ def _join_optimiser(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[s
         index, _, slot = name.partition("/")
         state.setdefault(int(index), {})[slot] = tensor
     return {"state": state, "param_groups": plain["param_groups"]}
-
-

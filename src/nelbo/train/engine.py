@@ -38,11 +38,13 @@ class Engine:
         self._compile = compile
         self._autocast: Callable[[], AbstractContextManager[object]] = nullcontext
         if precision == "bf16":
-            from accelerate import Accelerator
+            from accelerate import Accelerator  # type: ignore[import-untyped]
 
             self._autocast = Accelerator(mixed_precision="bf16", cpu=self.device.type == "cpu").autocast
         if compile and self.device.type == "cpu" and shutil.which("g++") is None and shutil.which("c++") is None:
-            raise MissingExtraError("--compile on a CPU needs a C++ compiler and none is found; install g++ or leave it out")
+            raise MissingExtraError(
+                "--compile on a CPU needs a C++ compiler and none is found; install g++ or leave it out"
+            )
         self._plain = precision == "float32"
 
     def prepare(self, phase: Phase) -> Forward:

@@ -75,9 +75,7 @@ def prepare(settings: Settings, data: Data | None = None) -> Job:
     """
     recipe = recipes.find(settings.recipe)
     if data is None:
-        data = load(
-            settings.source, label=settings.label, drop=settings.drop, group=settings.group, kind=settings.kind
-        )
+        data = load(settings.source, label=settings.label, drop=settings.drop, group=settings.group, kind=settings.kind)
     parts = split(data, settings.split, seed=settings.seed, validation=settings.validation, test=settings.test)
     transform_string, likelihood = recipes.choose_transform(data.spec, settings)
     transform = make_transform(transform_string, data.spec)
@@ -135,7 +133,9 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
         keep_best=settings.keep == "best",
         time_limit=parse_duration(settings.time_limit),
     )
-    held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), device=engine.device)
+    held_out = None
+    if len(job.split.validation):
+        held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), device=engine.device)
     return Trainer(job.build(), batches, held_out, plan, engine, checkpoint, listeners)
 
 
@@ -164,7 +164,8 @@ def dry_run(job: Job, steps: int = 20) -> DryRun:
     with threads(job.settings.threads), torch.random.fork_rng(devices=_cuda()):
         trainer = make_trainer(job)
         batches = len(trainer.batches)
-        rows, times = 0, []
+        rows = 0
+        times: list[float] = []
         while len(times) < steps:
             for batch in trainer.batches.epoch(rows):
                 started = time.perf_counter()
@@ -230,7 +231,7 @@ def _length(settings: Settings, rows: int) -> dict[str, Any]:
     elif epochs is None:
         epochs = min(MOST, max(FEWEST, round(AIM_STEPS / per_epoch)))
         chosen["epochs"] = epochs
-    if settings.patience is None and settings.steps is None:
+    if settings.patience is None and settings.steps is None and settings.validation != 0:
         chosen["patience"] = max(20, epochs // 4)
     return chosen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -16,7 +16,8 @@ from nelbo.core import Loss, Phase, SinglePhase
 from nelbo.data.batches import Batches
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
-from nelbo.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from nelbo.train.checkpoint import TrainState as TrainState
+from nelbo.train.checkpoint import load_checkpoint, save_checkpoint
 from nelbo.train.engine import Engine
 from nelbo.train.monitor import EpochRecord, Ledger, Listener
 from nelbo.train.optimisers import Factor, optimiser
@@ -121,15 +122,14 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.objective.parameters(), self.plan.clip)
         self.optimiser.step()
 
-    def _epoch(self) -> tuple[EpochRecord, bool]:
-        state, started, shown = self.state, time.perf_counter(), time.perf_counter()
-        ledger, epoch, lr = Ledger(), state.epoch + 1, self.plan.lr
-        settled = state.step >= self.plan.warmup.settled_from
+    def steps(self, epoch: int, ledger: Ledger) -> Iterator[None]:
+        """The steps of an epoch, each taken when it is asked for: whoever iterates may do something in between."""
+        state, shown = self.state, time.perf_counter()
         self.objective.train()
         for i, batch in enumerate(self.batches.epoch(epoch)):
             if state.step >= self.plan.steps:
-                break
-            lr = self._set_rates(state.step)
+                return
+            self._set_rates(state.step)
             self.optimiser.zero_grad(set_to_none=True)
             loss = self._forward(batch)
             self._check(loss)
@@ -140,9 +140,18 @@ class Trainer:
                 shown = time.perf_counter()
                 for listener in self.listeners:
                     listener.stepped(epoch, (i + 1) / len(self.batches), ledger)
+            yield
+
+    def _epoch(self) -> tuple[EpochRecord, bool]:
+        state, started = self.state, time.perf_counter()
+        ledger, epoch = Ledger(), state.epoch + 1
+        settled = state.step >= self.plan.warmup.settled_from
+        for _ in self.steps(epoch, ledger):
+            pass
         took = time.perf_counter() - started
         state.epoch = epoch
         beta = self._final_beta * self.plan.warmup(max(0, state.step - 1))
+        lr = float(self.optimiser.param_groups[0]["lr"])
         held_out = self._validate()
         is_best = self._is_best(held_out.get("loss"), settled)
         state.seconds += time.perf_counter() - started
@@ -151,13 +160,12 @@ class Trainer:
         )
         return record, is_best
 
-    def _set_rates(self, step: int) -> float:
+    def _set_rates(self, step: int) -> None:
         lr = self.plan.lr * self.plan.lr_factor(step / self.plan.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         if step <= self.plan.warmup.settled_from:
             _set_beta(self.objective, self._final_beta * self.plan.warmup(step))
-        return lr
 
     def _validate(self) -> dict[str, float]:
         """The held-out loss and bound at the final beta, with the same noise after every epoch."""
@@ -189,7 +197,11 @@ class Trainer:
         state, plan = self.state, self.plan
         if state.step >= plan.steps:
             return f"all {plan.steps} steps done"
-        if plan.patience is not None and self.validation is not None and state.epoch - state.best_epoch >= plan.patience:
+        if (
+            plan.patience is not None
+            and self.validation is not None
+            and state.epoch - state.best_epoch >= plan.patience
+        ):
             return f"no better validation loss in {plan.patience} epochs"
         if plan.time_limit is not None and state.seconds >= plan.time_limit:
             return f"time limit of {plan.time_limit:.0f} s reached"

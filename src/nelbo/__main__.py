@@ -1,0 +1,5 @@
+"""`python -m nelbo`."""
+
+from nelbo.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""Data as latent codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nelbo.apps.noise import own_noise
+from nelbo.apps.save import Result
+from nelbo.core import Model
+from nelbo.data import Data
+from nelbo.data.raw import Array
+from nelbo.data.raw import Codes as Integers
+from nelbo.errors import ConfigError
+from nelbo.inputs import batches_of
+from nelbo.train.job import Job, threads
+
+__all__ = ["Codes", "encode"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Codes(Result):
+    """q(z given x) of N rows in D latent dimensions."""
+
+    mean: Array  # [N, D]
+    row: Integers  # [N]  row numbers in the data set
+    spread: Array | None = None  # [N, D]  standard deviation
+    draws: Array | None = None  # [N, K, D]
+    label: Integers | None = None  # [N]  -1 = missing
+    label_names: tuple[str, ...] = ()
+
+    def arrays(self) -> Mapping[str, Array]:
+        """`mean`, `row` and, where there are any, `spread`, `draws`, `label` and `label_names`."""
+        names = np.array(self.label_names, dtype=np.str_) if self.label is not None else None
+        found = {
+            "mean": self.mean,
+            "row": self.row,
+            "spread": self.spread,
+            "draws": self.draws,
+            "label": self.label,
+            "label_names": names,
+        }
+        return {name: values for name, values in found.items() if values is not None}
+
+    def columns(self) -> Mapping[str, Array]:
+        """`row`, `label`, then z1, z2, ..., sigma1, ..., draw1_z1, ..."""
+        found: dict[str, Array] = {"row": self.row}
+        if self.label is not None:
+            found["label"] = np.array([*self.label_names, ""])[self.label]  # code -1 is the last: empty
+        found |= _numbered("z", self.mean)
+        if self.spread is not None:
+            found |= _numbered("sigma", self.spread)
+        if self.draws is not None:
+            for number, draw in enumerate(np.moveaxis(self.draws, 1, 0), 1):
+                found |= _numbered(f"draw{number}_z", draw)
+        return found
+
+    def picture(self) -> bytes | None:
+        return None
+
+
+@torch.inference_mode()
+def encode(
+    job: Job,
+    model: Model,
+    data: Data | None = None,
+    rows: Tensor | None = None,
+    *,
+    spread: bool = False,
+    draws: int = 0,
+    seed: int = 0,
+) -> Codes:
+    """The posterior mean of each row and, where asked for, its standard deviation and draws of z.
+
+    Parameters
+    ----------
+    data, rows
+        Other data than the job's own; row numbers, all by default.
+    spread
+        Whether the standard deviation of q(z given x) is wanted.
+    draws
+        Draws of z ~ q(z given x) a row, K.
+    seed
+        Of the draws; torch's global random state is left alone.
+
+    Raises
+    ------
+    ConfigError
+        If `draws` is negative.
+    """
+    if draws < 0:
+        raise ConfigError(f"--draws {draws} is no number of draws; give 1 or more, or leave it out")
+    data = job.data if data is None else data
+    rows = torch.arange(len(data)) if rows is None else rows
+    means, sigmas, drawn = [], [], []
+    with threads(job.settings.threads), own_noise(seed):
+        for batch in batches_of(job, data, rows).fixed():
+            q = model.encode(batch)
+            means.append(q.mean.cpu())
+            if spread:
+                sigmas.append(q.stddev.cpu())
+            if draws:
+                drawn.append(q.sample(torch.Size((draws,))).transpose(0, 1).cpu())
+    return Codes(
+        mean=torch.cat(means).numpy(),
+        row=rows.numpy(),
+        spread=torch.cat(sigmas).numpy() if sigmas else None,
+        draws=torch.cat(drawn).numpy() if drawn else None,
+        label=None if data.label is None else data.label[rows].numpy(),
+        label_names=data.spec.label_names or (),
+    )
+
+
+def _numbered(name: str, values: Array) -> dict[str, Array]:
+    return {f"{name}{number}": column for number, column in enumerate(values.T, 1)}

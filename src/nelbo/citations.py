@@ -1,0 +1,237 @@
+"""Who to cite: the sources of recipes, parts and data sets, as BibTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from nelbo.errors import unknown
+
+__all__ = ["Citation", "find", "of_data", "of_run", "software"]
+
+FIRST = 2  # authors named in a short form; with more, the first and "et al."
+
+
+@final
+@dataclass(frozen=True)
+class Citation:
+    """One source."""
+
+    key: str
+    kind: str  # inproceedings, article, misc or software
+    authors: tuple[str, ...]  # "Family, Given"
+    title: str
+    year: int | None = None
+    venue: str = ""  # book title or journal
+    arxiv: str = ""
+    doi: str = ""
+    url: str = ""
+    other: tuple[tuple[str, str], ...] = ()  # further BibTeX fields
+
+    @property
+    def short(self) -> str:
+        """As in a text: Kingma & Welling (2014)."""
+        families = [author.partition(",")[0] for author in self.authors]
+        named = " & ".join(families) if len(families) <= FIRST else f"{families[0]} et al."
+        return named if self.year is None else f"{named} ({self.year})"
+
+    @property
+    def bibtex(self) -> str:
+        """One BibTeX entry."""
+        fields = {
+            "author": " and ".join(self.authors),
+            "title": f"{{{self.title}}}",  # the second pair of braces keeps capitals as they are
+            {"inproceedings": "booktitle", "article": "journal"}.get(self.kind, "howpublished"): self.venue,
+            "year": "" if self.year is None else str(self.year),
+            **dict(self.other),
+            "doi": self.doi,
+            "url": self.url,
+            "eprint": self.arxiv,
+            "archivePrefix": "arXiv" if self.arxiv else "",
+        }
+        lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
+        return f"@{self.kind}{{{self.key},\n" + ",\n".join(lines) + "\n}"
+
+
+def find(key: str) -> Citation:
+    """The source of that key.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if key not in _SOURCES:
+        raise unknown("citation", key, _SOURCES)
+    return _SOURCES[key]
+
+
+def software() -> Citation:
+    """nelbo itself, in the version at hand."""
+    from nelbo import __version__
+
+    title = "nelbo: autoencoders and variational autoencoders whose numbers can be trusted"
+    return Citation("nelbo", "software", ("{The nelbo developers}",), title, other=(("version", __version__),))
+
+
+def of_data(name: str) -> tuple[Citation, ...]:
+    """The source of a named data set; none for data of the user's own."""
+    return (find(_DATA[name]),) if name in _DATA else ()
+
+
+def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]:
+    """The sources of what a run is made of: recipe, likelihood, transform, optimiser, evaluation, baseline, data.
+
+    Parameters
+    ----------
+    recipe_key
+        The citation of its recipe.
+    settings
+        Its resolved settings, as in `config.json`.
+    """
+    likelihood = str(settings.get("likelihood", ""))
+    name = likelihood.partition(":")[0]
+    keys = [recipe_key, "kingma2014", "rezende2014", *_PARTS.get(name, ())]
+    if name == "gaussian" and ("sigma" not in likelihood or "sigma=shared" in likelihood):
+        keys.append("rybkin2021")
+    if float(settings.get("beta", 1.0)) != 1.0:
+        keys.append("higgins2017")
+    for part in ("transform", "optimizer"):
+        keys += _PARTS.get(str(settings.get(part, "")).partition(":")[0], ())
+    keys += ["burda2016", "tipping1999"]
+    return (*map(find, dict.fromkeys(keys)), *of_data(str(settings.get("source", ""))))
+
+
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "discretized-logistic": ("kingma2016", "salimans2017"),
+    "continuous-bernoulli": ("loaizaganem2019",),
+    "dequantize": ("theis2016",),
+    "logit": ("papamakarios2017",),
+    "adam": ("kingma2015",),
+    "adamw": ("loshchilov2019",),
+    "adagrad": ("duchi2011",),
+    "rmsprop": ("tieleman2012",),
+}
+_DATA: Mapping[str, str] = {
+    "digits": "alpaydin1998",
+    "mnist": "lecun1998",
+    "fashion-mnist": "xiao2017",
+    "binarized-mnist": "larochelle2011",
+    "frey-faces": "roweis2000",
+}
+
+
+def _by_key(citations: Iterable[Citation]) -> dict[str, Citation]:
+    return {citation.key: citation for citation in citations}
+
+
+ICLR, ICML, NEURIPS = (
+    "International Conference on Learning Representations",
+    "International Conference on Machine Learning",
+    "Advances in Neural Information Processing Systems",
+)
+_SOURCES: Mapping[str, Citation] = _by_key((
+    Citation(
+        "kingma2014", "inproceedings", ("Kingma, Diederik P.", "Welling, Max"),
+        "Auto-Encoding Variational Bayes", 2014, ICLR, "1312.6114",
+    ),
+    Citation(
+        "rezende2014", "inproceedings", ("Rezende, Danilo Jimenez", "Mohamed, Shakir", "Wierstra, Daan"),
+        "Stochastic Backpropagation and Approximate Inference in Deep Generative Models", 2014, ICML, "1401.4082",
+        other=(("pages", "1278--1286"),),
+    ),
+    Citation(
+        "burda2016", "inproceedings", ("Burda, Yuri", "Grosse, Roger", "Salakhutdinov, Ruslan"),
+        "Importance Weighted Autoencoders", 2016, ICLR, "1509.00519",
+    ),
+    Citation(
+        "higgins2017", "inproceedings",
+        ("Higgins, Irina", "Matthey, Loic", "Pal, Arka", "Burgess, Christopher", "Glorot, Xavier",
+         "Botvinick, Matthew", "Mohamed, Shakir", "Lerchner, Alexander"),
+        "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework", 2017, ICLR,
+        url="https://openreview.net/forum?id=Sy2fzU9gl",
+    ),
+    Citation(
+        "lucas2019", "inproceedings", ("Lucas, James", "Tucker, George", "Grosse, Roger", "Norouzi, Mohammad"),
+        "Don't Blame the ELBO! A Linear VAE Perspective on Posterior Collapse", 2019, NEURIPS, "1911.02469",
+        other=(("volume", "32"), ("pages", "9403--9413")),
+    ),
+    Citation(
+        "tipping1999", "article", ("Tipping, Michael E.", "Bishop, Christopher M."),
+        "Probabilistic Principal Component Analysis", 1999,
+        "Journal of the Royal Statistical Society: Series B", doi="10.1111/1467-9868.00196",
+        other=(("volume", "61"), ("number", "3"), ("pages", "611--622")),
+    ),
+    Citation(
+        "kingma2016", "inproceedings",
+        ("Kingma, Diederik P.", "Salimans, Tim", "Jozefowicz, Rafal", "Chen, Xi", "Sutskever, Ilya", "Welling, Max"),
+        "Improved Variational Inference with Inverse Autoregressive Flow", 2016, NEURIPS, "1606.04934",
+        other=(("volume", "29"),),
+    ),
+    Citation(
+        "salimans2017", "inproceedings",
+        ("Salimans, Tim", "Karpathy, Andrej", "Chen, Xi", "Kingma, Diederik P."),
+        "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications",
+        2017, ICLR, "1701.05517",
+    ),
+    Citation(
+        "loaizaganem2019", "inproceedings", ("Loaiza-Ganem, Gabriel", "Cunningham, John P."),
+        "The continuous Bernoulli: fixing a pervasive error in variational autoencoders", 2019, NEURIPS, "1907.06845",
+        other=(("volume", "32"),),
+    ),
+    Citation(
+        "rybkin2021", "inproceedings", ("Rybkin, Oleh", "Daniilidis, Kostas", "Levine, Sergey"),
+        "Simple and Effective VAE Training with Calibrated Decoders", 2021, ICML, "2006.13202",
+    ),
+    Citation(
+        "theis2016", "inproceedings", ("Theis, Lucas", "van den Oord, A{\\\"a}ron", "Bethge, Matthias"),
+        "A note on the evaluation of generative models", 2016, ICLR, "1511.01844",
+    ),
+    Citation(
+        "papamakarios2017", "inproceedings", ("Papamakarios, George", "Pavlakou, Theo", "Murray, Iain"),
+        "Masked Autoregressive Flow for Density Estimation", 2017, NEURIPS, "1705.07057", other=(("volume", "30"),),
+    ),
+    Citation(
+        "kingma2015", "inproceedings", ("Kingma, Diederik P.", "Ba, Jimmy"),
+        "Adam: A Method for Stochastic Optimization", 2015, ICLR, "1412.6980",
+    ),
+    Citation(
+        "loshchilov2019", "inproceedings", ("Loshchilov, Ilya", "Hutter, Frank"),
+        "Decoupled Weight Decay Regularization", 2019, ICLR, "1711.05101",
+    ),
+    Citation(
+        "duchi2011", "article", ("Duchi, John", "Hazan, Elad", "Singer, Yoram"),
+        "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization", 2011,
+        "Journal of Machine Learning Research", other=(("volume", "12"), ("pages", "2121--2159")),
+    ),
+    Citation(
+        "tieleman2012", "misc", ("Tieleman, Tijmen", "Hinton, Geoffrey"),
+        "Lecture 6.5---RMSProp: Divide the gradient by a running average of its recent magnitude", 2012,
+        "COURSERA: Neural Networks for Machine Learning",
+    ),
+    Citation(
+        "alpaydin1998", "misc", ("Alpaydin, Ethem", "Kaynak, Cenk"),
+        "Optical Recognition of Handwritten Digits", 1998, "UCI Machine Learning Repository", doi="10.24432/C50P49",
+    ),
+    Citation(
+        "lecun1998", "article", ("LeCun, Yann", "Bottou, L{\\'e}on", "Bengio, Yoshua", "Haffner, Patrick"),
+        "Gradient-based learning applied to document recognition", 1998, "Proceedings of the IEEE",
+        doi="10.1109/5.726791", other=(("volume", "86"), ("number", "11"), ("pages", "2278--2324")),
+    ),
+    Citation(
+        "xiao2017", "misc", ("Xiao, Han", "Rasul, Kashif", "Vollgraf, Roland"),
+        "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms", 2017,
+        arxiv="1708.07747",
+    ),
+    Citation(
+        "larochelle2011", "inproceedings", ("Larochelle, Hugo", "Murray, Iain"),
+        "The Neural Autoregressive Distribution Estimator", 2011,
+        "International Conference on Artificial Intelligence and Statistics", other=(("pages", "29--37"),),
+    ),
+    Citation(
+        "roweis2000", "article", ("Roweis, Sam T.", "Saul, Lawrence K."),
+        "Nonlinear Dimensionality Reduction by Locally Linear Embedding", 2000, "Science",
+        doi="10.1126/science.290.5500.2323", other=(("volume", "290"), ("number", "5500"), ("pages", "2323--2326")),
+    ),
+))  # fmt: skip

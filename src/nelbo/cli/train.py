@@ -1,0 +1,271 @@
+"""`nelbo train`: from a data set to a trained, measured, reported run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nelbo.cli.output import counting, print_json, say, train_listener
+
+if TYPE_CHECKING:
+    from nelbo.run import Run
+    from nelbo.train.job import Job
+
+Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
+EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate takes more
+
+
+def train(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="A data set (nelbo datasets), a .csv, .npz or .npy file, or a folder of images."),
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="nelbo recipes lists them.", rich_help_panel=Model)] = None,
+    latent: Annotated[int | None, typer.Option(help="Latent dimensions [16].", rich_help_panel=Model)] = None,
+    likelihood: Annotated[
+        str | None,
+        typer.Option(
+            help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum]. "
+            "By kind of data if left out: grey or coloured bytes (mnist) take the discretized-logistic, 0/1 data the "
+            "bernoulli, values in 0..1 the continuous-bernoulli, real numbers the gaussian.",
+            rich_help_panel=Model,
+        ),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="mlp, gated-mlp, linear or conv; mlp:activation=tanh.", rich_help_panel=Model)
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(help="Hidden layers of the encoder [512,256]; the decoder mirrors them.", rich_help_panel=Model),
+    ] = None,
+    min_log_variance: Annotated[
+        float | None, typer.Option(help="Lowest log-variance a network may emit [-14].", rich_help_panel=Model)
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="elbo, or elbo:kl=sampled (all Monte Carlo).", rich_help_panel=Model)
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Draws of z a datum and step, L [1].", rich_help_panel=Model)
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help="Final weight of the KL [1].", rich_help_panel=Model)] = None,
+    warmup: Annotated[
+        str | None,
+        typer.Option(
+            help="How beta rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 [none].",
+            rich_help_panel=Model,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column (csv) or key (npz) that holds labels.", rich_help_panel=Data)
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Column to leave out; may be repeated.", rich_help_panel=Data)
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column or key whose groups --split group keeps together.", rich_help_panel=Data)
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="What values are: binary, byte, levels, unit, real, positive, count [found out].", rich_help_panel=Data
+        ),
+    ] = None,
+    binarize: Annotated[
+        str | None, typer.Option(help="dynamic (fresh at each look), threshold or none [none].", rich_help_panel=Data)
+    ] = None,
+    transform: Annotated[
+        str | None,
+        typer.Option(
+            help="none, dequantize, logit, log, log1p, or density (score integers by a density, flagged).",
+            rich_help_panel=Data,
+        ),
+    ] = None,
+    scaling: Annotated[
+        str | None, typer.Option(help="What the network sees: auto, none, unit or standardise.", rich_help_panel=Data)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="auto, random, stratified, sequential, group, official or all.", rich_help_panel=Data),
+    ] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of validation rows [0.1].", rich_help_panel=Data)
+    ] = None,
+    test: Annotated[float | None, typer.Option(help="Share of test rows [0.1].", rich_help_panel=Data)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training rows [about 12,000 steps].", rich_help_panel=Fit)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps, instead of epochs.", rich_help_panel=Fit)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step [128].", rich_help_panel=Fit)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate [0.001].", rich_help_panel=Fit)] = None,
+    lr_schedule: Annotated[
+        str | None,
+        typer.Option(help="constant, cosine, linear or step:at=0.5+0.75,factor=0.1 [cosine].", rich_help_panel=Fit),
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="adam, adamw, adagrad, rmsprop:centered=true, sgd [adam].", rich_help_panel=Fit)
+    ] = None,
+    clip: Annotated[float | None, typer.Option(help="Largest gradient norm.", rich_help_panel=Fit)] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs without a better validation loss; counts from the end of the warm-up.",
+            rich_help_panel=Fit,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="Weights to keep: best (by validation) or last [best].", rich_help_panel=Fit)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random [0].", rich_help_panel=Fit)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; recorded.", rich_help_panel=Fit)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [auto].", rich_help_panel=Fit)] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bf16 [float32].", rich_help_panel=Fit)] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the step (needs a C++ compiler).", rich_help_panel=Fit)
+    ] = False,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Stop at an epoch's end after 90s, 10min, 2h.", rich_help_panel=Fit)
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the run [runs/001, 002, ...].", rich_help_panel=Folder)
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; the command line wins.", rich_help_panel=Folder)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --run from its last checkpoint.", rich_help_panel=Folder)
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start --run anew; the old one is moved aside.", rich_help_panel=Folder)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take, train nothing.", rich_help_panel=Folder)
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as one JSON object.", rich_help_panel=Folder)
+    ] = False,
+) -> None:
+    """Train a model on a data set or a file, then measure it and write a report.
+
+    Example:  nelbo train mnist --binarize dynamic --latent 20 --epochs 20
+
+    What is left out is chosen, and what was chosen is printed and kept in the run's config.json. A network sees values
+    scaled to 0..1 or standardised; a likelihood sees the data, so that every figure is in the data's own units.
+    """
+    given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and not _left_out(value)}
+    if hidden is not None:
+        given["hidden"] = _sizes(hidden)
+    if resume:
+        _resume(run, given, json)
+        return
+    from nelbo.recipes import find
+    from nelbo.settings import read_config, resolve
+    from nelbo.train.job import make_trainer, prepare
+
+    from_file = read_config(config) if config is not None else {}
+    chosen = find(str(given.get("recipe", from_file.get("recipe", "vae"))))
+    job = prepare(resolve({"source": "digits"}, chosen.defaults, from_file, given))
+    _introduce(job)
+    if dry_run:
+        _dry_run(job, json)
+        return
+    from nelbo.run import claim
+
+    make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
+    folder = claim(run, overwrite=overwrite)
+    say(f"run: {folder}")
+    _finish(_fit(job, folder), job, json)
+
+
+_NO_SETTINGS = frozenset({"hidden", "run", "config", "resume", "overwrite", "dry_run", "json"})
+
+
+def _left_out(value: object) -> bool:
+    return value is None or value is False or value == []
+
+
+def _resume(folder: Path | None, given: dict[str, Any], json: bool) -> None:
+    from nelbo.errors import ConfigError
+    from nelbo.run import Run, claim, reopen
+
+    if folder is None and "source" in given:
+        folder = Path(str(given.pop("source")))
+    extra = [name for name in given if name != "source"]
+    if extra:
+        raise ConfigError(
+            f"--resume goes on with the settings of the run, so --{extra[0].replace('_', '-')} cannot change; start a "
+            "new run for other settings"
+        )
+    folder = claim(folder, resume=True)
+    run = Run(folder)
+    if run.is_complete and run.state().get("stopped", "").startswith("all "):
+        say(f"{folder} is complete already; its report: {run.report_file}")
+        return
+    job = reopen(run)
+    _introduce(job)
+    _finish(_fit(job, folder, resume=True), job, json)
+
+
+def _fit(job: Job, folder: Path, *, resume: bool = False) -> Run:
+    from nelbo.run import fit
+
+    try:
+        return fit(job, folder, resume=resume, listeners=[train_listener()])
+    except KeyboardInterrupt:
+        say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}")
+        raise typer.Exit(130) from None
+
+
+def _introduce(job: Job) -> None:
+    """Say what was understood, before anything is trained."""
+    settings, split = job.settings, job.split
+    say(job.spec.explain())
+    say(f"  - split: {split.how}: {len(split.train)} train, {len(split.validation)} validation, {len(split.test)} test")
+    for note in split.notes:
+        say(f"  ! {note}")
+    length = f"{settings.steps} steps" if settings.steps else f"{settings.epochs} epochs"
+    say(
+        f"model: {settings.recipe}, {settings.latent} latents, likelihood {settings.likelihood}, network "
+        f"{settings.network}; {length} of batches of {settings.batch_size}, {settings.optimizer} at {settings.lr:g}, "
+        f"beta {settings.beta:g}, warm-up {settings.warmup}, seed {settings.seed}, {settings.threads} threads"
+    )
+
+
+def _dry_run(job: Job, json: bool) -> None:
+    from nelbo.train.job import dry_run
+
+    found = dry_run(job)
+    if json:
+        print_json({**vars(found), "seconds": found.seconds})
+        return
+    say(
+        f"{found.parameters:,} parameters, about {found.memory_mb:,.0f} MB, {found.seconds_per_epoch:.2f} s an epoch, "
+        f"{found.epochs} epochs: {found.seconds / 60:.1f} min; nothing was trained"
+    )
+
+
+def _finish(run: Run, job: Job, json: bool) -> None:
+    """Measure, report, and print the figures and where the report is."""
+    from nelbo.cli.evaluate import print_evaluation
+    from nelbo.evaluate import evaluate
+    from nelbo.report import write_report
+
+    with counting("evaluating", len(job.split.test)) as progress:
+        result = evaluate(job, run.load_model(), samples=EVALUATION_SAMPLES, progress=progress)
+    run.write_evaluation(result.as_json())
+    report = write_report(run, job)
+    if json:
+        print_json({"run": str(run.folder), "report": str(report), **result.as_json()})
+        return
+    print_evaluation(result.as_json())
+    print(f"report: {report}")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from nelbo.errors import ConfigError
+
+    try:
+        return tuple(int(size) for size in text.replace(" ", "").split(",") if size)
+    except ValueError:
+        raise ConfigError(f"--hidden {text} is not a list of sizes; write e.g. --hidden 512,256") from None

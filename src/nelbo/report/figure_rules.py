@@ -1,0 +1,221 @@
+"""The rules of the verdict on the figures: baselines, latents, variances at their floor, the estimate itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nelbo.report.commands import evaluate_command
+from nelbo.report.evidence import MARGINALS, Evidence, Finding, NextStep
+from nelbo.report.rules import MAX_SIDE, MIN_SIDE, Rule
+from nelbo.report.wording import count, nats, percent
+
+__all__ = ["FIGURE_RULES"]
+
+LINEAR_MATCH = 0.5  # nats within which a linear model has reached its closed-form optimum
+AT_FLOOR_MUCH, AT_FLOOR_SOME = 0.05, 0.01
+FAINT = 0.1  # nats below which a latent says next to nothing
+FULL = 0.5  # nats that the weakest latent carries where more of them may help
+FEW_EFFECTIVE = 5.0  # importance samples
+LATE_GAIN = 0.25  # nats that the last tenfold of samples may add
+MANY_SAMPLES = 5_000
+
+
+def baselines(evidence: Evidence) -> Finding | None:
+    """The model against the best simple method with the same reference measure."""
+    if evidence.evaluation is None:
+        return None
+    if evidence.evaluation.get("log_likelihood") is None:
+        return Finding("likelihood", 3, "The log-likelihood is not finite.", "no finite likelihood")
+    rivals = evidence.comparable()
+    if not rivals:
+        return Finding("likelihood", 1, "There is no baseline with the same reference measure to compare with.")
+    linear = _linear_optimum(evidence)
+    if linear is not None:
+        return linear
+    best = rivals[0]
+    gain, doubt = evidence.gain(best) or 0.0, evidence.doubt(best)
+    if gain > doubt:
+        short = f"{nats(gain)} nats per {evidence.row} better than the best simple method ({best['name']})"
+        return Finding("likelihood", 0, f"That is {short}.", short, _ambitions(evidence))
+    if gain >= -doubt:
+        short = f"no better than a simple method ({best['name']})"
+        return Finding("likelihood", 2, f"That is {short}, within the errors.", short, _against(evidence, best))
+    if _loses_to_marginals(evidence):
+        worst = next(each for each in rivals if each["name"] == MARGINALS)
+        short = f"{nats(-(evidence.gain(worst) or 0.0))} nats per {evidence.row} worse than {MARGINALS}"
+        return Finding("likelihood", 3, f"That is {short}.", short, _against(evidence, best))
+    short = f"{nats(-gain)} nats per {evidence.row} worse than a simple method ({best['name']})"
+    return Finding("likelihood", 2, f"That is {short}.", short, _against(evidence, best))
+
+
+def latents(evidence: Evidence) -> Finding | None:
+    """How many latents carry information."""
+    figures = evidence.evaluation
+    if figures is None:
+        return None
+    total, active = len(figures["variance_of_means"]), int(figures["active_units"])
+    if active == 0:
+        text = "The latents have collapsed: none of them says anything about the data, so the decoder ignores z."
+        return Finding("latents", 3, text, "all latents collapsed", (_revive(evidence),))
+    kl = [float(value) for value in figures.get("kl_per_latent") or []]
+    faint = sum(value < FAINT for value in kl)
+    text = f"{active} of {count(total, 'latent')} {'is' if active == 1 else 'are'} active"
+    whispering = active - (total - faint)
+    if kl and whispering > 0:
+        whisper = f"{whispering} of these {'carries' if whispering == 1 else 'carry'}"
+        text += f", but {'none carries as much as' if whispering == active else f'{whisper} less than'} {FAINT} nats"
+    if kl and min(kl) > FULL and total < evidence.spec.dim:
+        step = NextStep(
+            "Every latent is in full use, so more of them may help.",
+            evidence.train(latent=2 * evidence.settings.latent),
+        )
+        return Finding("latents", 1, text + "; none is idle, so their number may be what limits it.", "", (step,))
+    if active <= total // 4 and evidence.settings.beta > 1:
+        return Finding("latents", 1, f"{text}; beta above 1 presses the rest down.", "", (_revive(evidence),))
+    idle = "; idle ones cost nothing" if active < total else ""
+    return Finding("latents", 0, f"{text}{idle}.")
+
+
+def floors(evidence: Evidence) -> Finding | None:
+    """Log-variances that sit on their lower bound."""
+    shares: Mapping[str, Any] = (evidence.evaluation or {}).get("share_at_floor") or {}
+    worst = max(shares.items(), key=lambda item: float(item[1]), default=("", 0.0))
+    name, share = worst[0], float(worst[1])
+    if share <= AT_FLOOR_SOME:
+        return None
+    weight = 2 if share > AT_FLOOR_MUCH else 1
+    floor = evidence.settings.min_log_variance
+    start = f"{percent(share)} of the log-variances of the {name.partition('.')[0]} sit on their floor of {nats(floor)}"
+    lower = evidence.train(min_log_variance=floor - 6)
+    if name.startswith("posterior"):
+        step = NextStep("Lower the floor and see whether the figures move.", lower)
+        return Finding(
+            "floor", weight, f"{start}: the floor, not the data, decides them.", "variances at floor", (step,)
+        )
+    text = (
+        f"{start}: some values are predicted almost exactly, which a density rewards without limit; "
+        "the figures hang on the floor."
+    )
+    step = NextStep(
+        "Look for constant or rounded columns and leave them out with --drop, or see how far the figures follow the "
+        "floor.",
+        lower,
+    )
+    return Finding("floor", weight, text, "variances at floor", (step,))
+
+
+def estimate(evidence: Evidence) -> Finding | None:
+    """Whether the importance-sampled estimate has settled."""
+    figures = evidence.evaluation
+    if figures is None:
+        return None
+    samples, effective = int(figures["importance_samples"]), figures.get("effective_sample_size")
+    late = late_gain(figures)
+    settled = (effective is None or float(effective) >= min(FEW_EFFECTIVE, samples)) and (late or 0.0) < LATE_GAIN
+    if settled or samples == 1:
+        return None
+    more = max(MANY_SAMPLES, 10 * samples)
+    rose = f"it rose by {nats(late)} nats with the last tenfold of samples" if late else "few samples carry the weight"
+    text = f"The likelihood estimate has not settled ({rose}): the true figure is somewhat higher."
+    step = NextStep("Sharpen the estimate with more importance samples.", evaluate_command(evidence.folder, more))
+    return Finding("estimate", 1, text, "", (step,))
+
+
+def weighting(evidence: Evidence) -> Finding | None:
+    """A beta other than 1 optimises something else than what is measured."""
+    beta = evidence.settings.beta
+    if beta == 1:
+        return None
+    aim = "simpler latents" if beta > 1 else "sharper reconstructions"
+    text = f"Trained with beta = {beta:g}, for {aim} at some cost in likelihood; all figures are at beta = 1."
+    return Finding(
+        "beta", 1, text, "", (NextStep("For the best likelihood, train at beta = 1.", evidence.train(beta=1.0)),)
+    )
+
+
+def warnings(evidence: Evidence) -> Finding | None:
+    """Words that every figure of these data must carry."""
+    words = [str(word) for word in (evidence.evaluation or {}).get("warnings") or evidence.spec.warnings]
+    return Finding("data", 1, f"Every figure carries this note: {'; '.join(words)}.") if words else None
+
+
+def late_gain(figures: Mapping[str, Any]) -> float | None:
+    """Rise of the estimate with the last tenfold of importance samples (or the nearest to it that was measured)."""
+    by_samples = {
+        int(k): float(v) for k, v in (figures.get("log_likelihood_by_samples") or {}).items() if v is not None
+    }
+    if len(by_samples) < 2:
+        return None
+    top = max(by_samples)
+    before = [k for k in by_samples if k * 10 <= top] or [min(by_samples)]
+    rise = by_samples[top] - by_samples[max(before)]
+    return rise if math.isfinite(rise) else None
+
+
+def _loses_to_marginals(evidence: Evidence) -> bool:
+    """A model of the whole that is worse than its dimensions apart has failed."""
+    marginals = [each for each in evidence.comparable() if each["name"] == MARGINALS]
+    return bool(marginals) and (evidence.gain(marginals[0]) or 0.0) < -evidence.doubt(marginals[0])
+
+
+def _linear_optimum(evidence: Evidence) -> Finding | None:
+    """A linear model with one shared variance can at best equal pPCA; equalling it is success."""
+    if evidence.settings.network.partition(":")[0] != "linear":
+        return None
+    found = [each for each in evidence.comparable() if str(each["name"]).startswith("pPCA")]
+    gain = evidence.gain(found[0]) if found else None
+    if gain is None or abs(gain) > LINEAR_MATCH:
+        return None
+    short = f"within {nats(abs(gain))} nats of {found[0]['name']}, the optimum of a linear model"
+    step = NextStep(
+        "To go beyond the linear optimum, use networks with hidden layers.", evidence.train(recipe="vae", network="mlp")
+    )
+    return Finding("likelihood", 0, f"That is {short}.", short, (step,))
+
+
+def _against(evidence: Evidence, rival: Mapping[str, Any]) -> tuple[NextStep, ...]:
+    """What to try where a simple method is as good or better."""
+    settings, steps = evidence.settings, []
+    name, _, options = settings.likelihood.partition(":")
+    if name == "gaussian" and "datum" not in options:
+        why = "Let the variance of the likelihood depend on z."
+        steps.append(NextStep(why, evidence.train(likelihood="gaussian:sigma=datum")))
+    if str(rival["name"]).startswith("pPCA") and settings.network.partition(":")[0] != "linear":
+        why = "A linear model of the same size should equal pPCA: if it does, look at the networks and their training."
+        latent = min(settings.latent, max(1, evidence.spec.dim - 1))
+        steps.append(NextStep(why, evidence.train(recipe="linear-vae", latent=latent)))
+    if can_convolve(evidence):
+        steps.append(NextStep("Convolutions suit images.", evidence.train(recipe="conv-vae")))
+    if not steps:
+        steps.append(NextStep("Try smaller steps.", evidence.train(lr=evidence.lower_rate)))
+    return tuple(steps[:2])
+
+
+def _ambitions(evidence: Evidence) -> tuple[NextStep, ...]:
+    """What may make a good model better."""
+    if can_convolve(evidence):
+        return (NextStep("Convolutional networks often gain more on images.", evidence.train(recipe="conv-vae")),)
+    return ()
+
+
+def can_convolve(evidence: Evidence) -> bool:
+    """Whether the data are images that the convolutional networks take and the run used a plain one."""
+    shape = evidence.spec.event_shape
+    plain = evidence.settings.network.partition(":")[0] == "mlp" and evidence.settings.recipe == "vae"
+    return plain and evidence.spec.layout == "image" and min(shape[-2:]) >= MIN_SIDE and max(shape[-2:]) <= MAX_SIDE
+
+
+def _revive(evidence: Evidence) -> NextStep:
+    if evidence.settings.beta > 1:
+        return NextStep("A smaller beta lets more latents speak.", evidence.train(beta=1.0))
+    if evidence.settings.warmup == "none":
+        return NextStep(
+            "Let the KL weight rise slowly, so that the latents are used before they cost.",
+            evidence.train(warmup="linear:0.3"),
+        )
+    return NextStep("Train with smaller steps.", evidence.train(lr=evidence.lower_rate))
+
+
+FIGURE_RULES: tuple[Rule, ...] = (baselines, latents, floors, estimate, weighting, warnings)

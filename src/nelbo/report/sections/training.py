@@ -1,0 +1,52 @@
+"""How training went: the curves."""
+
+from __future__ import annotations
+
+from nelbo.report.charts import training_curves
+from nelbo.report.html import Markup, element, figure, section
+from nelbo.report.subject import Subject
+from nelbo.report.wording import count
+
+__all__ = ["training"]
+
+
+def training(subject: Subject) -> Markup:
+    """Curves over epochs, or a word where there are none."""
+    history = subject.history
+    if len(history) == 0:
+        return section("training", "Training", element("p", "This run has no metrics."))
+    settings = subject.job.settings
+    seconds = float(subject.state.get("seconds", 0.0))
+    ended = f"; ended because: {history.stopped}" if history.stopped else ""
+    steps = f", {count(int(subject.state['step']), 'step')}" if "step" in subject.state else ""
+    took = f" in {_duration(seconds)}" if seconds > 0 else ""
+    course = f"{count(len(history), 'epoch')}{steps}{took}{ended}."
+    return section(
+        "training",
+        "Training",
+        element("p", course),
+        figure(training_curves(history, settings.lr, settings.beta), _caption(subject)),
+    )
+
+
+def _caption(subject: Subject) -> str:
+    history, beta = subject.history, subject.job.settings.beta
+    words = ["Nats per datum; the bound is the likelihood minus the KL, always at beta = 1."]
+    if beta != 1:
+        words.append(f"What was minimised weights the KL by beta = {beta:g}.")
+    if history.best_epoch is not None:
+        kept = "whose weights were kept" if subject.job.settings.keep == "best" else "though the last weights were kept"
+        words.append(f"The dashed line marks epoch {history.best_epoch}, with the lowest validation loss, {kept}.")
+    if not history.has_validation:
+        words.append("No rows were held out for validation.")
+    words.append(
+        "Training curves average over each epoch while the weights change, and drop out what dropout drops; the steep "
+        "start may leave the frame."
+    )
+    return " ".join(words)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3600:.1f} h"

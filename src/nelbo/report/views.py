@@ -1,0 +1,146 @@
+"""What the report looks at: rows through the model, and the model on its own. Values are in the data's own units.
+
+Every view draws from a random state of its own, so that a report is the same each time and changes nothing outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from nelbo.core import Batch, Model
+from nelbo.data import Batches
+from nelbo.distributions.kl import rate
+from nelbo.distributions.normal import StandardNormal
+from nelbo.models.latent import LatentVariableModel
+from nelbo.train.job import Job
+
+__all__ = ["Encoded", "Views"]
+
+CHUNK = 500
+ACTIVE = 0.01  # variance of the posterior mean over data above which a latent counts as active; Burda et al. (2016)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """N rows as the posterior sees them."""
+
+    mean: Tensor  # [N, D]
+    spread: Tensor  # [N, D]  standard deviations of q(z given x)
+    kl: Tensor | None  # [D]  mean KL per latent, nats; None where there is no closed form
+    label: Tensor | None  # [N]  -1 = missing
+
+    @property
+    def variance_of_means(self) -> Tensor:
+        return self.mean.double().var(0, correction=0)
+
+    @property
+    def by_activity(self) -> Tensor:
+        """Latents [D], the one that carries most first: by KL, or by the variance of its means."""
+        return torch.argsort(self.variance_of_means if self.kl is None else self.kl, descending=True, stable=True)
+
+
+@final
+class Views:
+    """A fitted model and the data of its run."""
+
+    def __init__(self, model: Model, job: Job) -> None:
+        self.model = model
+        self.job = job
+
+    @property
+    def has_standard_prior(self) -> bool:
+        """Whether p(z) is a standard normal, of which any projection is one too."""
+        if not isinstance(self.model, LatentVariableModel):
+            return False
+        return isinstance(self.model.prior(None, self.model.posterior), StandardNormal)
+
+    def some_rows(self, part: str, most: int) -> Tensor:
+        """Row numbers of a part of the split, evenly spaced: files are often sorted by class."""
+        rows: Tensor = getattr(self.job.split, part)
+        return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]
+
+    def raw(self, rows: Tensor) -> Tensor:
+        """Rows as the user has them."""
+        return self.job.data.x.index_select(0, rows).float()
+
+    @torch.inference_mode()
+    def encode(self, rows: Tensor) -> Encoded:
+        """The posterior of each row."""
+        means, spreads, rates, labels = [], [], [], []
+        for batch in self._batches(rows):
+            q = self.model.encode(batch)
+            means.append(q.mean)
+            spreads.append(q.stddev)
+            kl = self._rate(q)
+            rates += [] if kl is None else [kl.double()]
+            labels += [] if batch.label is None else [batch.label]
+        return Encoded(
+            mean=torch.cat(means),
+            spread=torch.cat(spreads),
+            kl=torch.cat(rates, 1).mean(1) if rates else None,
+            label=torch.cat(labels) if labels else None,
+        )
+
+    @torch.inference_mode()
+    def reconstruct(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """What the likelihood was asked to explain, and the mean of p(x given z) at the posterior mean."""
+        seen, made = [], []
+        for batch in self._batches(rows):
+            seen.append(self._inverse(batch.x))
+            made.append(self._inverse(self.model.decode(self.model.encode(batch).mean).mean))
+        return torch.cat(seen), torch.cat(made)
+
+    @torch.inference_mode()
+    def sample(self, n: int) -> tuple[Tensor, Tensor]:
+        """Means of p(x given z) at n draws of z from the prior, and one draw of x from each."""
+        means, draws = [], []
+        with _own_noise():
+            for start in range(0, n, CHUNK):
+                px = self.model.sample(min(CHUNK, n - start))
+                means.append(self._inverse(px.mean))
+                draws.append(self._inverse(px.sample()))
+        return torch.cat(means), torch.cat(draws)
+
+    @torch.inference_mode()
+    def traverse(self, start: Tensor, latent: int, values: Tensor) -> Tensor:
+        """Means of p(x given z) as one latent of z [D] takes some values and the others stay."""
+        z = start.repeat(len(values), 1)
+        z[:, latent] = values
+        return self._inverse(self.model.decode(z).mean)
+
+    def _rate(self, q: Distribution) -> Tensor | None:
+        if not isinstance(self.model, LatentVariableModel):
+            return None
+        return rate(q, self.model.prior(None, self.model.posterior))
+
+    def _inverse(self, x: Tensor) -> Tensor:
+        return self.job.transform.inverse(x).float()
+
+    def _batches(self, rows: Tensor) -> Iterator[Batch]:
+        job = self.job
+        batches = Batches(
+            job.data,
+            rows,
+            job.spec,
+            job.transform,
+            batch_size=CHUNK,
+            seed=0,
+            device=torch.device("cpu"),
+            shuffle=False,
+        )
+        return batches.fixed()
+
+
+@contextmanager
+def _own_noise() -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

@@ -1,0 +1,75 @@
+"""The mean-field VAE of a well-known example on statically binarised MNIST (github.com/altosaar)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from nelbo.data import Batches
+from nelbo.evaluate import importance_log_likelihood
+from nelbo.reproduce.record import Figure, Reproduction, Say
+from nelbo.settings import resolve
+from nelbo.train.job import Job, model_of, prepare, train
+
+PLAIN_LOOP = {5_000: -105.8, 10_000: -101.7, 20_000: -97.7}  # a plain loop, same network and data
+PUBLISHED = {5_000: -107.01, 10_000: -102.62, 20_000: -100.04}  # another framework
+TOLERANCE = 1.0
+ROWS, SAMPLES = 3_000, 128
+SETTINGS: dict[str, Any] = {
+    "source": "binarized-mnist",
+    "latent": 128,
+    "hidden": (256, 256),
+    "optimizer": "rmsprop:centered=true,eps=7.8e-11",
+    "lr": 1e-3,
+    "lr_schedule": "constant",
+    "batch_size": 128,
+    "keep": "last",
+}
+
+
+def measure(seed: int, say: Say) -> dict[str, float]:
+    """Validation log p (128 importance samples, first 3,000 images) of runs of 5, 10 and 20 thousand steps.
+
+    The learning rate is constant, so that a longer run passes through the shorter ones.
+    """
+    figures: dict[str, float] = {}
+    for steps in PLAIN_LOOP:
+        objective, _, job = train(prepare(resolve(SETTINGS, {"steps": steps, "seed": seed})))
+        estimate = importance_log_likelihood(model_of(objective).eval(), _rows(job).fixed(), SAMPLES)
+        figures[f"log p at {steps:,} steps"] = float(estimate.log_likelihood.mean())
+        figures[f"bound at {steps:,} steps"] = float(estimate.bound.mean())
+        say(f"{steps} steps: log p {figures[f'log p at {steps:,} steps']:.2f}")
+    return figures
+
+
+def _rows(job: Job) -> Batches:
+    rows = job.split.validation[:ROWS]
+    return Batches(
+        job.data, rows, job.spec, job.transform, batch_size=500, seed=0, device=torch.device("cpu"), shuffle=False
+    )
+
+
+REPRODUCTION = Reproduction(
+    name="altosaar",
+    title="Static MNIST, 784-256-256-128 ReLU, centred RMSprop, validation log p (128 IS, first 3,000 images)",
+    citation="kingma2014",
+    configuration={**SETTINGS, "hidden": [256, 256], "steps": list(PLAIN_LOOP), "importance_samples": SAMPLES},
+    figures=[
+        Figure(
+            f"log p at {steps:,} steps",
+            value,
+            f"a plain PyTorch loop; published in another framework: {PUBLISHED[steps]}",
+            value - TOLERANCE,
+            value + TOLERANCE,
+        )
+        for steps, value in PLAIN_LOOP.items()
+    ],
+    measure=measure,
+    sources=("binarized-mnist",),
+    remark="From the command line: nelbo train binarized-mnist --latent 128 --hidden 256,256 "
+    "--optimizer rmsprop:centered=true,eps=7.8e-11 --lr 1e-3 --lr-schedule constant --batch-size 128 --steps 20000 --keep last. "
+    "The published loop minimises the sum over a batch of 128 where nelbo minimises the mean; RMSprop is invariant to "
+    "that but for its eps, which stands outside the root: 1e-8 on the sum is 1e-8 / 128 = 7.8e-11 on the mean. (With "
+    "1e-8 on the mean training is slower: -107.4 at 5,000 steps, seed 0.)",
+)

@@ -1,0 +1,90 @@
+"""`nelbo evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import TINY, read_rows, refuse, succeed, write_table
+
+KEYS = {
+    "bound", "log_likelihood", "standard_error", "monte_carlo_error", "bits_per_dim", "reference_measure",
+    "importance_samples", "split", "n", "active_units", "kl",
+}  # fmt: skip
+
+
+def test_json_holds_the_promised_figures(digits_run: Path) -> None:
+    content = json.loads(succeed("evaluate", digits_run, "--samples", 50, "--json").out)
+    assert set(content) >= KEYS
+    assert content["log_likelihood"] >= content["bound"]
+    assert content["importance_samples"] == 50
+    assert (content["split"], content["n"]) == ("test", 180)
+    assert content["bits_per_dim"] == pytest.approx(-content["log_likelihood"] / (64 * np.log(2)))
+    assert content["reference_measure"] == "probability mass on levels 0..16 per pixel"
+
+
+def test_rows_average_to_the_figures(digits_run: Path) -> None:
+    content = json.loads(
+        succeed("evaluate", digits_run, "--samples", 20, "--per-row", "rows.csv", "--split", "validation", "--json").out
+    )
+    rows = read_rows("rows.csv")
+    assert len(rows) == content["n"]
+    for name in ("bound", "log_likelihood"):
+        assert np.mean([float(row[name]) for row in rows]) == pytest.approx(content[name])
+
+
+def test_people_get_a_table_with_baselines(digits_run: Path) -> None:
+    out = succeed("evaluate", digits_run, "--samples", 20).out
+    assert "independent marginals" in out
+    assert "pPCA" in out
+    assert "reference measure: probability mass" in out
+
+
+def test_misspelt_splits_and_no_samples_are_refused(digits_run: Path) -> None:
+    assert "did you mean 'train'" in refuse("evaluate", digits_run, "--split", "trian")
+    assert "--samples 0" in refuse("evaluate", digits_run, "--samples", 0)
+
+
+def test_a_folder_that_is_no_run_is_refused() -> None:
+    Path("empty").mkdir()
+    for command in ("evaluate", "sample", "reconstruct", "encode", "report"):
+        assert "is not a run" in refuse(command, "empty")
+
+
+def test_an_unfinished_run_says_how_to_finish_it(copied: Path) -> None:
+    (copied / "model" / "config.json").unlink()
+    assert f"nelbo train --resume {copied}" in refuse("evaluate", copied)
+
+
+def test_truncated_weights_are_refused(copied: Path) -> None:
+    weights = copied / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    for command in ("evaluate", "sample"):
+        sentence = refuse(command, copied)
+        assert "model.safetensors is damaged or truncated" in sentence
+        assert "train again" in sentence
+
+
+@pytest.mark.parametrize("place", [-1, -1000])
+def test_a_flipped_bit_in_the_weights_is_noticed(copied: Path, place: int) -> None:
+    weights = copied / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[place] ^= 1
+    weights.write_bytes(content)
+    assert "altered" in refuse("evaluate", copied)
+
+
+def test_a_damaged_configuration_is_refused(copied: Path) -> None:
+    (copied / "config.json").write_text('{"format": 1,')
+    assert "config.json is damaged" in refuse("evaluate", copied)
+
+
+def test_data_that_changed_since_are_refused() -> None:
+    source = write_table(Path("people.csv"))
+    succeed("train", source, "--label", "class", *TINY, "--run", "run")
+    write_table(source, seed=1)
+    sentence = refuse("evaluate", "run", "--samples", 5)
+    assert "no longer holds the data" in sentence

@@ -1,0 +1,100 @@
+"""The program itself: help, version, how fast it starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import TINY, call, environment, succeed
+
+COMMANDS = (
+    "train", "evaluate", "sample", "reconstruct", "encode",
+    "report", "runs", "recipes", "datasets", "reproduce", "cite",
+)  # fmt: skip
+HEAVY = ("torch", "numpy", "sklearn", "PIL", "matplotlib", "pydantic")
+
+
+def imported_after(code: str) -> set[str]:
+    """Heavy modules that a fresh interpreter holds after some code."""
+    script = f"import sys\n{code}\nprint(*(name for name in {HEAVY} if name in sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment()
+    )
+    return set(ended.stdout.splitlines()[-1].split())
+
+
+def test_importing_nelbo_imports_nothing_heavy() -> None:
+    assert imported_after("import nelbo") == set()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = """
+sys.argv = ["nelbo", "--help"]
+from nelbo.cli import main
+try:
+    main()
+except SystemExit as ending:
+    assert not ending.code
+"""
+    assert imported_after(code) == set()
+
+
+def test_help_lists_every_command() -> None:
+    out = succeed("--help").out
+    assert all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_teaches_by_an_example(command: str) -> None:
+    assert f"nelbo {command}" in succeed(command, "--help").out.partition("Example:")[2]
+
+
+def test_the_version_is_printed() -> None:
+    import nelbo
+
+    assert succeed("--version").out.strip() == f"nelbo {nelbo.__version__}"
+
+
+def test_an_unknown_option_or_command_is_status_two() -> None:
+    assert call("train", "digits", "--latnet", 3).status == 2
+    assert call("tarin").status == 2
+
+
+def test_sigint_ends_a_training_in_one_line(tmp_path: Path) -> None:
+    """The real signal, to a process of its own."""
+    flags = ("--epochs", "100000", *map(str, TINY[2:]))
+    training = subprocess.Popen(
+        [sys.executable, "-m", "nelbo", "train", "digits", *flags, "--run", "run"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(),
+    )  # fmt: skip
+    assert training.stderr is not None
+    said = ""
+    while "epoch 1/" not in said:
+        said = training.stderr.readline()
+        assert said, "training ended before its first epoch"
+    training.send_signal(signal.SIGINT)
+    _, rest = training.communicate(timeout=60)
+    assert training.returncode == 130
+    assert rest.splitlines()[-1] == "stopped by Ctrl-C; go on with: nelbo train --resume --run run"
+    assert "Traceback" not in rest
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """`nelbo cite ... | true`: the pipe is closed before anything is written."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "nelbo", "cite"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == ""

@@ -1,0 +1,121 @@
+"""Linear Gaussian models, whose evidence, posterior and bound are known in closed form.
+
+z ~ N(0, I), x given z ~ N(W z + mu, s^2 I), q(z given x) = N(A x + a, diag(exp(v(x)))). The formulas here are written
+from the definitions, in NumPy, SciPy and plain torch; they use nothing of the library but the model's parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import multivariate_normal
+from torch import Tensor
+from torch.distributions import MultivariateNormal, kl_divergence
+
+from nelbo.likelihoods import GaussianLikelihood
+from nelbo.models import LatentVariableModel
+from nelbo.networks import Linear
+from nelbo.posteriors import GaussianPosterior
+from nelbo.priors import StandardNormalPrior
+
+FLOOR = -14.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinearGaussian:
+    """A model of linear parts in float64, and what is known of it at the rows `x` [B, D]."""
+
+    model: LatentVariableModel
+    x: Tensor
+
+    @property
+    def encoder(self) -> torch.nn.Linear:
+        return self.model.get_submodule("posterior.network.layer")  # type: ignore[return-value]
+
+    @property
+    def decoder(self) -> torch.nn.Linear:
+        return self.model.get_submodule("likelihood.network.layer")  # type: ignore[return-value]
+
+    def variance(self) -> Tensor:
+        """s^2, from the parameter: log s^2 = floor + log(1 + exp(raw - floor))."""
+        raw = self.model.get_parameter("likelihood.raw_log_variance")
+        return torch.exp(FLOOR + F.softplus(raw - FLOOR))
+
+    def q(self) -> tuple[Tensor, Tensor]:
+        """Means and variances of q(z given x), [B, q] each."""
+        loc, raw = (self.x @ self.encoder.weight.T + self.encoder.bias).chunk(2, -1)
+        return loc, torch.exp(FLOOR + F.softplus(raw - FLOOR))
+
+    def evidence(self) -> Tensor:
+        """log N(x; mu, W W' + s^2 I) by SciPy, [B]."""
+        weight, mean = self.decoder.weight.detach().numpy(), self.decoder.bias.detach().numpy()
+        covariance = weight @ weight.T + float(self.variance().detach()) * np.eye(len(mean))
+        return torch.from_numpy(np.atleast_1d(multivariate_normal(mean, covariance).logpdf(self.x.numpy())))
+
+    def posterior(self) -> MultivariateNormal:
+        """p(z given x), batch [B]."""
+        weight, mean, variance = self.decoder.weight.detach(), self.decoder.bias.detach(), self.variance().detach()
+        precision = torch.eye(weight.shape[1], dtype=weight.dtype) + weight.T @ weight / variance
+        covariance = torch.linalg.inv(precision)
+        return MultivariateNormal((self.x - mean) @ weight @ covariance / variance, covariance)
+
+    def gap(self) -> Tensor:
+        """KL(q(z given x) || p(z given x)), [B]."""
+        loc, variance = (value.detach() for value in self.q())
+        return kl_divergence(MultivariateNormal(loc, torch.diag_embed(variance)), self.posterior())
+
+    def elbo(self) -> Tensor:
+        """E_q[log p(x given z)] - KL(q || p), [B], differentiable in every parameter."""
+        loc, variance = self.q()
+        weight, s2 = self.decoder.weight, self.variance()
+        squares = (self.x - loc @ weight.T - self.decoder.bias).square().sum(-1)
+        spread = (variance * weight.square().sum(0)).sum(-1)  # tr(W diag(v) W')
+        log_px = -0.5 * (self.x.shape[1] * torch.log(2 * math.pi * s2) + (squares + spread) / s2)
+        kl = 0.5 * (variance + loc.square() - 1 - variance.log()).sum(-1)
+        return log_px - kl
+
+
+def linear_model(dims: int, latent: int) -> LatentVariableModel:
+    """Linear networks, one shared variance, in float64; weights as the constructors leave them."""
+    return LatentVariableModel(
+        StandardNormalPrior(latent),
+        GaussianPosterior(Linear(dims, 2 * latent), FLOOR),
+        GaussianLikelihood(Linear(latent, dims), (dims,), sigma="shared", min_log_variance=FLOOR),
+    ).double()
+
+
+def random_linear_gaussian(seed: int, dims: int = 6, latent: int = 2, rows: int = 5) -> LinearGaussian:
+    """Random parameters and random rows; q is not the posterior."""
+    generator = torch.Generator().manual_seed(seed)
+    model = linear_model(dims, latent)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return LinearGaussian(model, torch.randn(rows, dims, generator=generator, dtype=torch.float64))
+
+
+def at_the_optimum(x: Tensor, mean: Tensor, weight: Tensor, variance: float) -> LinearGaussian:
+    """The linear model whose q is its exact posterior; the columns of `weight` must be orthogonal."""
+    dims, latent = weight.shape
+    case = LinearGaussian(linear_model(dims, latent), x)
+    norms = weight.square().sum(0)
+    loc = weight.T / (norms + variance).unsqueeze(1)
+    with torch.no_grad():
+        case.decoder.weight.copy_(weight)
+        case.decoder.bias.copy_(mean)
+        case.encoder.weight.copy_(torch.cat([loc, torch.zeros_like(loc)]))
+        case.encoder.bias.copy_(torch.cat([-loc @ mean, _raw(torch.log(variance / (norms + variance)))]))
+        raw = _raw(torch.tensor(math.log(variance), dtype=torch.float64))
+        case.model.get_parameter("likelihood.raw_log_variance").copy_(raw)
+    return case
+
+
+def _raw(log_variance: Tensor) -> Tensor:
+    """Solves log_variance = floor + log(1 + exp(raw - floor))."""
+    return FLOOR + torch.log(torch.expm1(log_variance - FLOOR))

@@ -1,0 +1,143 @@
+"""Every recipe on every kind of data it can serve, each as small as it can be."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from nelbo.core import Batch, SinglePhase
+from nelbo.data import Data, Kind, load
+from nelbo.recipes import RECIPES
+from nelbo.registry import registered
+from nelbo.settings import resolve
+from nelbo.train import Job, prepare
+
+ROWS = 60
+SMALL: Mapping[str, Any] = {"latent": 2, "hidden": (8, 6), "epochs": 2, "batch_size": 16}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One recipe with its settings on one kind of data."""
+
+    name: str
+    data: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def job(self) -> Job:
+        settings = dict(self.settings)
+        recipe = RECIPES[settings.get("recipe", "vae")]
+        return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data))
+
+    def objective(self, seed: int = 0) -> SinglePhase:
+        """A fresh objective in evaluation mode (no dropout, running statistics), weights from `seed`."""
+        job = self.job
+        if seed != job.settings.seed:
+            job = Job(
+                job.settings.model_copy(update={"seed": seed}),
+                job.data,
+                job.split,
+                job.transform,
+                job.spec,
+                job.objective_spec,
+            )
+        return job.build().eval()
+
+    @functools.cached_property
+    def batch(self) -> Batch:
+        """The first training rows, always the same."""
+        return next(iter(self.job.batches("train").fixed()))
+
+
+def rows_of(data: str) -> Data:
+    """Sixty generated rows of a kind."""
+    x, kind = _ROWS[data]
+    return load(x, name=data, kind=kind)
+
+
+def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(ROWS, 2))
+    signal = z @ rng.normal(size=(2, 6))
+    share = 1 / (1 + np.exp(-signal))
+    smooth = 1 / (1 + np.exp(-(z @ rng.normal(size=(2, 64))))).reshape(ROWS, 1, 8, 8)
+    colours = 1 / (1 + np.exp(-(z @ rng.normal(size=(2, 3 * 9 * 13))))).reshape(ROWS, 3, 9, 13)
+    return {
+        "levels": (np.round(smooth * 16).astype(np.uint8), "levels"),
+        "bytes": (np.round(colours * 255).astype(np.uint8), None),
+        "binary": ((rng.random(share.shape) < share).astype(np.uint8), None),
+        "unit": (share.astype(np.float32), None),
+        "real": ((signal + 0.1 * rng.normal(size=signal.shape)).astype(np.float32), None),
+        "positive": (np.exp(signal).astype(np.float32), None),
+        "count": (rng.poisson(20 * np.exp(0.3 * signal)), "count"),
+    }
+
+
+_ROWS = _generated()
+KINDS = tuple(_ROWS)
+IMAGES = ("levels", "bytes")
+
+# What a recipe needs said where its defaults do not suit the data.
+_LINEAR = {"levels": {"transform": "dequantize"}, "bytes": {"transform": "density"}, "real": {}}
+
+
+def _cases() -> list[Case]:
+    cases = []
+    for recipe in RECIPES.values():
+        kinds = IMAGES if "conv" in recipe.name else KINDS
+        for kind in kinds:
+            extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
+            if extra is not None:
+                cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
+    return cases + _variants()
+
+
+def _variants() -> list[Case]:
+    """Parts that no recipe takes by default: every network, every sigma, every transform of the table."""
+    dense = [name for name, _ in registered("network") if not name.startswith("conv-")]
+    cases = [Case(f"network-{name}", "binary", {"network": name}) for name in dense]
+    cases += [
+        Case(f"gaussian-{sigma}", "real", {"likelihood": f"gaussian:sigma={sigma}"})
+        for sigma in ("unit", "shared", "dimension", "datum")
+    ]
+    cases += [
+        Case(f"logistic-{sigma}", "levels", {"likelihood": f"discretized-logistic:sigma={sigma}"})
+        for sigma in ("shared", "dimension", "datum")
+    ]
+    cases += [
+        Case("conv-datum", "levels", {"network": "conv:dropout=0.2", "likelihood": "discretized-logistic:sigma=datum"}),
+        Case("gaussian-sigmoid", "bytes", {"transform": "density", "likelihood": "gaussian:sigma=datum,mean=sigmoid"}),
+        Case("binarize-dynamic", "levels", {"binarize": "dynamic"}),
+        Case("binarize-threshold", "bytes", {"binarize": "threshold"}),
+        Case("dequantize-continuous-bernoulli", "levels", {"transform": "dequantize"}),
+        Case("logit-levels", "levels", {"transform": "logit"}),
+        Case("logit-unit", "unit", {"transform": "logit"}),
+        Case("sampled-kl", "binary", {"objective": "elbo:kl=sampled", "samples": 3}),
+    ]
+    return cases
+
+
+CASES = _cases()
+
+
+def is_legal(x: torch.Tensor, kind: Kind, levels: int | None) -> bool:
+    """Whether values are ones that data of a kind can take, by the definition of the kind."""
+    if not bool(torch.isfinite(x).all()):
+        return False
+    if kind is Kind.BINARY:
+        return bool(((x == 0) | (x == 1)).all())
+    if kind in {Kind.BYTE, Kind.LEVELS}:
+        top = 255 if kind is Kind.BYTE else (levels or 0) - 1
+        return bool(((x == x.round()) & (x >= 0) & (x <= top)).all())
+    if kind is Kind.UNIT:
+        return bool(((x >= 0) & (x <= 1)).all())
+    if kind is Kind.POSITIVE:
+        return bool((x > 0).all())
+    return True
