@@ -79,7 +79,7 @@ def evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
     out = torch.empty(1_000, 784)
     _product_seconds(left, right, out)
     pieces, products, log_likelihood = [], [], 0.0
-    for rows in x.split(PIECE):
+    for rows in torch.split(x, PIECE):
         products.append(_product_seconds(left, right, out))
         started = time.perf_counter()
         estimate = importance_log_likelihood(model, [Batch(rows)], arguments.samples)

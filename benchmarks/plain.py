@@ -31,7 +31,8 @@ class PlainVAE(nn.Module):
         logits = self.decoder(z)
         distortion = F.binary_cross_entropy_with_logits(logits, x.view_as(logits), reduction="sum")
         rate = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-        return (distortion + rate) / len(x)
+        loss: Tensor = (distortion + rate) / len(x)
+        return loss
 
 
 @final

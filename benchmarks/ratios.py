@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-BLOCK = 50  # steps: neighbours share the machine's mood, blocks less so
+BLOCK, FEWEST_BLOCKS = 50, 20  # steps: neighbours share the machine's mood, blocks less so
 RESAMPLES = 2_000
 Times = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
     """What each contestant returns in each round: A B C, then C B A, and so on."""
     found: dict[str, list[Any]] = {name: [] for name in contestants}
     for number in range(rounds):
-        names = list(contestants) if number % 2 == 0 else list(reversed(contestants))
+        names = list(contestants) if number % 2 == 0 else list(contestants)[::-1]
         for name in names:
             found[name].append(contestants[name]())
     return found
@@ -85,7 +85,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
 
 def _bootstrap(times: Times, statistic: Callable[[Times], float], seed: int) -> Ratio:
     """The statistic, and its percentile interval when whole blocks of neighbouring steps are drawn anew."""
-    blocks = np.array_split(times, max(2, len(times) // BLOCK))
+    blocks = np.array_split(times, min(len(times), max(FEWEST_BLOCKS, len(times) // BLOCK)))
     draws = np.random.default_rng(seed).integers(len(blocks), size=(RESAMPLES, len(blocks)))
     values = [statistic(np.concatenate([blocks[i] for i in draw])) for draw in draws]
     low, high = np.quantile(values, (0.025, 0.975))

@@ -28,6 +28,10 @@ class TrainerLoop:
         self._start_epoch()
         next(self._steps)
 
+    def last_loss(self) -> float:
+        """Mean loss of the steps of the epoch under way, nats per datum."""
+        return self._ledger.summary()["loss"]
+
     def close(self) -> None:
         """Let the listeners go."""
         for listener in self.trainer.listeners:

@@ -211,11 +211,7 @@ def test_public_names_are_the_same_to_the_reader_and_to_the_type_checker() -> No
     assert set(homes()) == set(nelbo.__all__)
 
 
-COLLIDES = pytest.mark.xfail(reason="the subpackage nelbo.train, once imported, takes the name of the function")
-NAMES = [pytest.param(name, marks=COLLIDES) if name == "train" else name for name in nelbo.__all__]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", nelbo.__all__)
 def test_a_public_name_is_what_the_type_checker_sees_whatever_was_imported_before(name: str) -> None:
     for each in modules():
         importlib.import_module(each)

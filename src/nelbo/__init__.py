@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from nelbo.registry import register as register
     from nelbo.registry import spec_of as spec_of
     from nelbo.run import Run as Run
-    from nelbo.train import Settings as Settings
-    from nelbo.train import train as train
+    from nelbo.run import fit as fit
+    from nelbo.settings import Settings as Settings
+    from nelbo.settings import resolve as resolve
 
 _HOMES = {
     "Batch": "nelbo.core",
@@ -32,13 +33,14 @@ _HOMES = {
     "LatentVariableModel": "nelbo.models.latent",
     "Loss": "nelbo.core",
     "Run": "nelbo.run",
-    "Settings": "nelbo.train",
+    "Settings": "nelbo.settings",
     "Terms": "nelbo.core",
     "build": "nelbo.registry",
+    "fit": "nelbo.run",
     "load_data": "nelbo.data:load",
     "register": "nelbo.registry",
+    "resolve": "nelbo.settings",
     "spec_of": "nelbo.registry",
-    "train": "nelbo.train",
 }
 
 __all__ = [
@@ -51,10 +53,11 @@ __all__ = [
     "Settings",
     "Terms",
     "build",
+    "fit",
     "load_data",
     "register",
+    "resolve",
     "spec_of",
-    "train",
 ]
 
 

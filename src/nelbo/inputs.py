@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def other_data(job: Job, source: str, label: str | None = None) -> Data:
         drop = _left_aside(source, named, _names(job.data.spec), {label, group})
     elif Path(settings.source).suffix.lower() in TABLES:
         drop = ()  # those were columns of the file trained on; arrays have no names
-    data = load(source, label=label, drop=drop, group=group, kind=job.data.spec.kind.value)
+    data = _of_kind(job, source, label, drop, group)
     data = _in_order(data, _names(job.data.spec)) if is_table else data
     check_alike(job, data)
     if not drop or not is_table:
@@ -99,6 +100,19 @@ def check_alike(job: Job, data: Data) -> None:
             f"{theirs.name!r} holds values up to {theirs.levels - 1}, but the run was trained on the levels "
             f"0..{ours.levels - 1}; rescale them, or train a run on these"
         )
+
+
+def _of_kind(job: Job, source: str, label: str | None, drop: Sequence[str], group: str | None) -> Data:
+    """The data read as of the kind trained on: a few rows may look like another (all counts below 32, say)."""
+    kind = job.data.spec.kind.value
+    try:
+        return load(source, label=label, drop=drop, group=group, kind=kind)
+    except DataError as problem:
+        found = load(source, label=label, drop=drop, group=group).spec  # raises again unless the kind was to blame
+        raise DataError(
+            f"{found.name!r} holds {found.kind.value} data, but the run was trained on {kind} data; "
+            f"give {kind} data, or train a run on these"
+        ) from problem
 
 
 def _names(spec: DataSpec) -> tuple[str, ...]:

@@ -123,13 +123,23 @@ def fit(source: Settings | Job, folder: Path, *, resume: bool = False, listeners
     """Train into a run folder, or go on with what it holds."""
     run = Run(folder)
     job = source if isinstance(source, Job) else prepare(source)
-    if not resume:
-        run.write_config(describe(job))
-    hooks = [MetricsFile(run.metrics_file), *listeners]
+    hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
     objective, state, _ = train(job, checkpoint=run.checkpoint_file, resume=resume, listeners=hooks)
     run.write_model(model_of(objective), job.spec)
     run.write_state({key: value for key, value in vars(state).items() if key != "best_weights"})
     return run
+
+
+@final
+class _Opening(Listener):
+    """Writes `config.json` when training starts: what is refused before then leaves no folder."""
+
+    def __init__(self, run: Run, job: Job, write: bool) -> None:
+        self._run, self._job, self._write = run, job, write
+
+    def started(self, total_epochs: int, rows: int, epoch: int) -> None:
+        if self._write:
+            self._run.write_config(describe(self._job))
 
 
 def describe(job: Job) -> dict[str, Any]:

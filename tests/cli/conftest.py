@@ -16,6 +16,7 @@ import pytest
 
 import nelbo
 from nelbo.cli import main
+from nelbo.run import Run
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,17 @@ def table_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copied(digits_run: Path, tmp_path: Path) -> Path:
     """A copy of the run on digits, to be spoilt."""
     return Path(shutil.copytree(digits_run, tmp_path / "copied"))
+
+
+@pytest.fixture
+def _plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that train but do not look at the report: a short one."""
+
+    def write(run: Run, job: object = None) -> Path:
+        run.report_file.write_text("<html></html>")
+        return run.report_file
+
+    monkeypatch.setattr("nelbo.report.write_report", write)
 
 
 @pytest.fixture(autouse=True)

@@ -82,6 +82,7 @@ def test_a_damaged_configuration_is_refused(copied: Path) -> None:
     assert "config.json is damaged" in refuse("evaluate", copied)
 
 
+@pytest.mark.usefixtures("_plain_report")
 def test_data_that_changed_since_are_refused() -> None:
     source = write_table(Path("people.csv"))
     succeed("train", source, "--label", "class", *TINY, "--run", "run")

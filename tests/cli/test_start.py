@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from .conftest import TINY, call, environment, succeed
 
@@ -98,3 +99,16 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     )
     assert ended.returncode == 0
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_loses_words_to_markup(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich reads [words] in brackets as styles and drops them."""
+    from nelbo.cli.app import app
+
+    monkeypatch.setenv("COLUMNS", "500")
+    known = get_command(app).commands[command]  # type: ignore[attr-defined]
+    shown = " ".join(succeed(command, "--help").out.split())
+    for parameter in known.params:
+        said = getattr(parameter, "help", None)
+        assert said is None or " ".join(said.split()) in shown

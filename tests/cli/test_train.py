@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import TINY, call, environment, refuse, succeed, write_table
+from .conftest import TINY, call, refuse, succeed, write_table
+
+pytestmark = pytest.mark.usefixtures("_plain_report")
 
 Made = Callable[[Path], Path]
 
@@ -286,25 +287,37 @@ def test_a_run_below_a_file_is_refused() -> None:
     assert Path("file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("room", [500, 4000])
-def test_no_room_on_the_disk_is_one_sentence_and_leaves_only_whole_files(room: int, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes; the soft limit can be lifted again."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [500, 4000])
+def test_no_room_on_the_disk_is_one_sentence_and_leaves_only_whole_files(size: int, tmp_path: Path) -> None:
     """With room for nothing, and with room for all but the weights."""
     source = write_table(tmp_path / "people.csv")
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    command = [sys.executable, "-m", "nelbo", "train", source, "--label", "class", *TINY, "--run", "run"]
-    ended = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, preexec_fn=limit, check=False, env=environment()
-    )
-    assert ended.returncode == 2, ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "free some space" in ended.stderr.splitlines()[-1]
+    with room_for(size):
+        sentence = refuse("train", source, "--label", "class", *TINY, "--run", "run")
+    assert "free some space" in sentence
     left = content_of(Path("run"))
     assert not any("tmp" in name for name in left)
-    if room == 500:
+    if size == 500:
         assert left == {}
         return
     assert "model/config.json" not in left
     json.loads(left["config.json"])
+
+
+def test_no_room_for_samples_keeps_the_old_ones(digits_run: Path) -> None:
+    succeed("sample", digits_run, "-n", 2, "-o", "x.npy")
+    before = Path("x.npy").read_bytes()
+    with room_for(200):
+        assert "cannot write x.npy" in refuse("sample", digits_run, "-n", 9, "-o", "x.npy")
+    assert [path.name for path in Path().iterdir()] == ["x.npy"]
+    assert Path("x.npy").read_bytes() == before

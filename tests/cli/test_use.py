@@ -148,6 +148,13 @@ def test_other_data_of_another_shape_are_refused(digits_run: Path) -> None:
         assert "1 x 8 x 8" in sentence
 
 
+def test_other_data_of_another_kind_are_refused_without_naming_flags_that_do_not_exist(digits_run: Path) -> None:
+    np.save("fractions.npy", np.random.default_rng(0).random((5, 8, 8)))
+    sentence = refuse("encode", digits_run, "fractions.npy")
+    assert "unit data, but the run was trained on levels data" in sentence
+    assert "--kind" not in sentence
+
+
 def test_levels_beyond_those_of_training_are_refused(digits_run: Path) -> None:
     np.save("bright.npy", np.full((5, 8, 8), 20, np.uint8))
     assert "0..16" in refuse("encode", digits_run, "bright.npy")

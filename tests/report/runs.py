@@ -56,29 +56,29 @@ def state(validation: Sequence[float], stopped: str = "all 100 steps done") -> d
     return {"epoch": len(validation), "best_epoch": best + 1, "best": -validation[best], "stopped": stopped}
 
 
-def evaluation(log_likelihood: float = -84.0, **changes: Any) -> dict[str, Any]:
+def evaluation(at: float = -84.0, **changes: Any) -> dict[str, Any]:
     """Figures of an evaluation with two baselines, of which the better has -107.6 nats."""
     return {
-        "bound": log_likelihood - 1.0,
+        "bound": at - 1.0,
         "bound_standard_error": 0.8,
-        "log_likelihood": log_likelihood,
+        "log_likelihood": at,
         "standard_error": 0.8,
         "monte_carlo_error": 0.02,
         "bits_per_dim": 1.9,
         "reference_measure": MASS,
         "importance_samples": 1000,
         "effective_sample_size": 120.0,
-        "log_likelihood_by_samples": {"1": log_likelihood - 1.0, "100": log_likelihood - 0.02, "1000": log_likelihood},
+        "log_likelihood_by_samples": {"1": at - 1.0, "100": at - 0.02, "1000": at},
         "split": "test",
         "n": 180,
         "kl": 11.0,
-        "likelihood": log_likelihood + 10.0,
+        "likelihood": at + 10.0,
         "kl_per_latent": [5.0, 3.0, 3.0, 0.01],
         "variance_of_means": [1.0, 0.9, 0.9, 0.001],
         "active_units": 3,
         "share_at_floor": {"posterior.log_variance": 0.0},
         "per_unit": None,
-        "generalisation": {"train_bound": log_likelihood - 0.5, "test_bound": log_likelihood - 1.0},
+        "generalisation": {"train_bound": at - 0.5, "test_bound": at - 1.0},
         "baselines": [
             baseline("independent marginals", -107.6, MASS),
             baseline("gzip", -142.0, MASS, error=None),

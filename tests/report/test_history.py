@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from report.runs import metrics, state
 
 from nelbo.report.history import History
+from report.runs import metrics, state
 
 
 def history(validation: list[float], train: list[float] | None = None) -> History:
@@ -44,8 +44,9 @@ def test_noise_around_a_level_is_no_rise() -> None:
 
 def test_few_epochs_say_nothing() -> None:
     assert history([1.0, 2.0, 3.0]).late_rise() is None
-    assert history([]).late_rise() is None
-    assert history([]).best_epoch is None
+    assert History([], {}).late_rise() is None
+    assert History([], {}).fall() == 0
+    assert History([], {}).best_epoch is None
 
 
 def test_a_fall_is_measured_from_the_best_epoch_and_noise_is_none() -> None:

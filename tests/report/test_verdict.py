@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import pytest
-from report.runs import DENSITY, baseline, config, evaluation, metrics, state
 
 from nelbo.report import Grade, Verdict, judge
+from nelbo.report.figure_rules import late_gain
+from report.runs import DENSITY, baseline, config, evaluation, metrics, state
 
 LEVEL = [-80 - 60 * math.exp(-epoch / 5) for epoch in range(100)]
 RISING = [-200 + 1.0 * epoch for epoch in range(100)]
@@ -164,6 +165,22 @@ def test_an_unsettled_estimate_asks_for_more_samples() -> None:
     assert "nelbo evaluate runs/x --samples 10000" in commands(verdict(figures=figures))
 
 
+@pytest.mark.parametrize(
+    ("by_samples", "gain"),
+    [
+        ({"1": -9.0, "10": -8.0, "100": -7.5}, 0.5),
+        ({"10": -8.0, "1000": -7.0}, 0.5),  # half of two decades
+        ({"1": -9.0, "5": -8.0}, 1.0),
+        ({"1": -9.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_last_tenfold_of_samples_is_read_off_the_logarithm(
+    by_samples: dict[str, float], gain: float | None
+) -> None:
+    assert late_gain({"log_likelihood_by_samples": by_samples}) == (gain if gain is None else pytest.approx(gain))
+
+
 def test_copies_of_training_rows_among_test_rows_are_told() -> None:
     files = config()
     files["data"]["split"]["notes"] = ["35 of 160 test rows (21.9 %) are exact copies of training rows"]
@@ -184,17 +201,25 @@ def test_a_run_cut_short_is_resumed() -> None:
     assert found.next_steps[0].command == "nelbo train --resume runs/x"
 
 
-@pytest.mark.parametrize("figures", [None, {}, {"log_likelihood": None, "standard_error": None}])
+NOTHING: dict[str, Any] = {
+    "bound": None,
+    "log_likelihood": None,
+    "standard_error": None,
+    "bound_standard_error": None,
+    "bits_per_dim": None,
+    "effective_sample_size": None,
+    "generalisation": None,
+    "kl_per_latent": None,
+    "baselines": [],
+    "log_likelihood_by_samples": {},
+    "share_at_floor": {},
+}
+
+
+@pytest.mark.parametrize("figures", [None, evaluation(**NOTHING), {**evaluation(), "baselines": []}])
 @pytest.mark.parametrize("course", [[], [-90.0], LEVEL])
 def test_missing_pieces_never_stop_the_verdict(figures: dict[str, Any] | None, course: list[float]) -> None:
-    empty = {
-        "standard_error": None,
-        "bound_standard_error": None,
-        "effective_sample_size": None,
-        "generalisation": None,
-    }
-    full = None if figures is None else evaluation(**{**empty, "baselines": [], "kl_per_latent": None, **figures})
-    found = judge(config(), metrics(course), full, {} if not course else state(course))
+    found = judge(config(), metrics(course), figures, state(course) if course else {})
     assert found.headline
     assert found.sentences
 

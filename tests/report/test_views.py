@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from report.runs import fitted
 from scipy.stats import ks_2samp
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -17,6 +16,7 @@ from nelbo.report.sections.reconstructions import explained
 from nelbo.report.sections.samples import distances
 from nelbo.report.views import Encoded, Views
 from nelbo.run import reopen
+from report.runs import fitted
 
 
 @pytest.fixture(scope="module")

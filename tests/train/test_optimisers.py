@@ -120,7 +120,6 @@ def test_what_cannot_be_a_schedule_is_refused(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.xfail(reason="values of schedule options are not checked")
 @pytest.mark.parametrize("text", ["cosine:floor=low", "step:factor=half", "step:at=half", "cosine:floor=2"])
 def test_a_schedule_value_that_is_not_a_share_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):

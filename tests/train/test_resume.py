@@ -132,10 +132,7 @@ def test_a_resumed_run_has_one_metrics_line_an_epoch_even_after_a_cut_line(tmp_p
 
 @pytest.mark.parametrize(
     "instant",
-    [
-        "checkpoint",
-        pytest.param("metrics", marks=pytest.mark.xfail(reason="the checkpoint is written before the metrics line")),
-    ],
+    ["checkpoint", "metrics"],
 )
 def test_a_kill_while_an_epoch_is_put_down_loses_no_metrics_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instant: str

@@ -173,7 +173,6 @@ def test_patience_starts_after_the_warmup() -> None:
     assert recorder.records[-1].beta == 1.0
 
 
-@pytest.mark.xfail(reason="the end of the warm-up is written into best_epoch, so that patience starts there")
 def test_the_best_epoch_is_that_of_the_weights_kept_also_during_the_warmup() -> None:
     _, state, recorder = run(epochs=20, lr=1e-30, patience=3, warmup="linear:8epochs")
     losses = [record.validation["loss"] for record in recorder.records]
@@ -195,7 +194,6 @@ def test_a_warmup_longer_than_the_run_is_refused(warmup: str) -> None:
         train(job(warmup=warmup))
 
 
-@pytest.mark.xfail(reason="config.json is written before the trainer is made")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -43,16 +43,29 @@ def show(cell: Cell) -> str:
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
 
 
+def count(number: int, thing: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal, on standard error, so that --json output stays clean."""
     print(text, file=sys.stderr, flush=True)
 
 
-def train_listener() -> Listener:
-    """A live bar on a terminal, plain lines elsewhere."""
+@contextmanager
+def train_listener() -> Iterator[Listener]:
+    """A live bar on a terminal, plain lines elsewhere; however training ends, the terminal gets its cursor back."""
     from nelbo.cli.progress import Bar, Lines
 
-    return Bar() if sys.stderr.isatty() else Lines()
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    bar = Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
 
 
 @contextmanager

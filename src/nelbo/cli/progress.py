@@ -42,6 +42,10 @@ class Bar(Listener):
 
     def finished(self, reason: str) -> None:
         self._progress.update(self._task, text=reason)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was; may be called again."""
         self._progress.stop()
 
     def _show(self, epoch: int, done: float, figures: dict[str, float], of: str = "") -> None:

@@ -23,7 +23,7 @@ def train(
         typer.Argument(help="A data set (nelbo datasets), a .csv, .npz or .npy file, or a folder of images."),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="nelbo recipes lists them.", rich_help_panel=Model)] = None,
-    latent: Annotated[int | None, typer.Option(help="Latent dimensions [16].", rich_help_panel=Model)] = None,
+    latent: Annotated[int | None, typer.Option(help="Latent dimensions (default: 16).", rich_help_panel=Model)] = None,
     likelihood: Annotated[
         str | None,
         typer.Option(
@@ -38,22 +38,26 @@ def train(
     ] = None,
     hidden: Annotated[
         str | None,
-        typer.Option(help="Hidden layers of the encoder [512,256]; the decoder mirrors them.", rich_help_panel=Model),
+        typer.Option(
+            help="Hidden layers of the encoder (default: 512,256); the decoder mirrors them.", rich_help_panel=Model
+        ),
     ] = None,
     min_log_variance: Annotated[
-        float | None, typer.Option(help="Lowest log-variance a network may emit [-14].", rich_help_panel=Model)
+        float | None, typer.Option(help="Lowest log-variance a network may emit (default: -14).", rich_help_panel=Model)
     ] = None,
     objective: Annotated[
         str | None, typer.Option(help="elbo, or elbo:kl=sampled (all Monte Carlo).", rich_help_panel=Model)
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Draws of z a datum and step, L [1].", rich_help_panel=Model)
+        int | None, typer.Option(help="Draws of z a datum and step, L (default: 1).", rich_help_panel=Model)
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="Final weight of the KL [1].", rich_help_panel=Model)] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Final weight of the KL (default: 1).", rich_help_panel=Model)
+    ] = None,
     warmup: Annotated[
         str | None,
         typer.Option(
-            help="How beta rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 [none].",
+            help="How beta rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 (default: none).",
             rich_help_panel=Model,
         ),
     ] = None,
@@ -69,11 +73,13 @@ def train(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="What values are: binary, byte, levels, unit, real, positive, count [found out].", rich_help_panel=Data
+            help="What values are: binary, byte, levels, unit, real, positive, count (default: found out).",
+            rich_help_panel=Data,
         ),
     ] = None,
     binarize: Annotated[
-        str | None, typer.Option(help="dynamic (fresh at each look), threshold or none [none].", rich_help_panel=Data)
+        str | None,
+        typer.Option(help="dynamic (fresh at each look), threshold or none (default: none).", rich_help_panel=Data),
     ] = None,
     transform: Annotated[
         str | None,
@@ -90,21 +96,25 @@ def train(
         typer.Option(help="auto, random, stratified, sequential, group, official or all.", rich_help_panel=Data),
     ] = None,
     validation: Annotated[
-        float | None, typer.Option(help="Share of validation rows [0.1].", rich_help_panel=Data)
+        float | None, typer.Option(help="Share of validation rows (default: 0.1).", rich_help_panel=Data)
     ] = None,
-    test: Annotated[float | None, typer.Option(help="Share of test rows [0.1].", rich_help_panel=Data)] = None,
+    test: Annotated[float | None, typer.Option(help="Share of test rows (default: 0.1).", rich_help_panel=Data)] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training rows [about 12,000 steps].", rich_help_panel=Fit)
+        int | None,
+        typer.Option(help="Passes over the training rows (default: about 12,000 steps).", rich_help_panel=Fit),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of epochs.", rich_help_panel=Fit)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows a step [128].", rich_help_panel=Fit)] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate [0.001].", rich_help_panel=Fit)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows a step (default: 128).", rich_help_panel=Fit)] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate (default: 0.001).", rich_help_panel=Fit)] = None,
     lr_schedule: Annotated[
         str | None,
-        typer.Option(help="constant, cosine, linear or step:at=0.5+0.75,factor=0.1 [cosine].", rich_help_panel=Fit),
+        typer.Option(
+            help="constant, cosine, linear or step:at=0.5+0.75,factor=0.1 (default: cosine).", rich_help_panel=Fit
+        ),
     ] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="adam, adamw, adagrad, rmsprop:centered=true, sgd [adam].", rich_help_panel=Fit)
+        str | None,
+        typer.Option(help="adam, adamw, adagrad, rmsprop:centered=true, sgd (default: adam).", rich_help_panel=Fit),
     ] = None,
     clip: Annotated[float | None, typer.Option(help="Largest gradient norm.", rich_help_panel=Fit)] = None,
     patience: Annotated[
@@ -115,12 +125,15 @@ def train(
         ),
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="Weights to keep: best (by validation) or last [best].", rich_help_panel=Fit)
+        str | None,
+        typer.Option(help="Weights to keep: best (by validation) or last (default: best).", rich_help_panel=Fit),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random [0].", rich_help_panel=Fit)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random (default: 0).", rich_help_panel=Fit)] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; recorded.", rich_help_panel=Fit)] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda [auto].", rich_help_panel=Fit)] = None,
-    precision: Annotated[str | None, typer.Option(help="float32 or bf16 [float32].", rich_help_panel=Fit)] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda (default: auto).", rich_help_panel=Fit)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32 or bf16 (default: float32).", rich_help_panel=Fit)
+    ] = None,
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the step (needs a C++ compiler).", rich_help_panel=Fit)
     ] = False,
@@ -128,7 +141,7 @@ def train(
         str | None, typer.Option(help="Stop at an epoch's end after 90s, 10min, 2h.", rich_help_panel=Fit)
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the run [runs/001, 002, ...].", rich_help_panel=Folder)
+        Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings; the command line wins.", rich_help_panel=Folder)
@@ -211,7 +224,8 @@ def _fit(job: Job, folder: Path, *, resume: bool = False) -> Run:
     from nelbo.run import fit
 
     try:
-        return fit(job, folder, resume=resume, listeners=[train_listener()])
+        with train_listener() as listener:
+            return fit(job, folder, resume=resume, listeners=[listener])
     except KeyboardInterrupt:
         say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}")
         raise typer.Exit(130) from None

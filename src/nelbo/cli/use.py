@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nelbo.cli.output import print_json, say, show
+from nelbo.cli.output import count, print_json, say, show
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,10 +20,10 @@ FEW = 16  # pairs in a picture of reconstructions
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 OtherData = Annotated[
-    str | None, typer.Argument(metavar="[DATA]", help="Other data of the same shape, instead of a split.")
+    str | None, typer.Argument(metavar="DATA", help="Other data of the same shape, instead of a split.")
 ]
 Split = Annotated[str, typer.Option(help="train, validation, test or all rows of the data trained on.")]
-Label = Annotated[str | None, typer.Option(help="Label column or key of the other data [that of the run].")]
+Label = Annotated[str | None, typer.Option(help="Label column or key of the other data (default: that of the run).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -32,7 +32,9 @@ def sample(
     n: Annotated[int, typer.Option("-n", "--number", help="How many.")] = 64,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help=".png (images), .npz, .npy or .csv [samples.png or .csv in the run]."),
+        typer.Option(
+            "-o", "--output", help=".png (images), .npz, .npy or .csv (default: samples.png or .csv in the run)."
+        ),
     ] = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="True draws of p(x given z), noise and all, instead of its mean.")
@@ -55,7 +57,7 @@ def sample(
             {"run": str(run), "output": str(path), "n": n, "shape": list(values.shape), "draw": draw, "seed": seed}
         )
         return
-    print(f"{n} samples: {path}")
+    print(f"{count(n, 'sample')}: {path}")
 
 
 def reconstruct(
@@ -63,12 +65,15 @@ def reconstruct(
     data: OtherData = None,
     split: Split = "test",
     n: Annotated[
-        int | None, typer.Option("-n", "--number", help="Rows to write, from the first [a picture: 16, else all].")
+        int | None,
+        typer.Option("-n", "--number", help="Rows to write, from the first (default: 16 in a picture, else all)."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help=".png (images), .npz, .npy or .csv [reconstructions.png or .csv in the run]."
+            "-o",
+            "--output",
+            help=".png (images), .npz, .npy or .csv (default: reconstructions.png or .csv in the run).",
         ),
     ] = None,
     label: Label = None,
@@ -96,9 +101,10 @@ def reconstruct(
     mean, explained = float(errors.mean()), result.explained_variance
     if not json:
         print(
-            f"mean squared error {mean:.6g} per dimension (root {mean**0.5:.6g}) over {len(result)} rows, in the units "
-            f"of the data; share of variance explained {show(explained)}\n{len(shown)} reconstructions: {path}"
+            f"mean squared error {mean:.6g} per dimension (root {mean**0.5:.6g}) over {count(len(result), 'row')}, in "
+            f"the units of the data{'' if explained is None else f'; share of variance explained {show(explained)}'}"
         )
+        print(f"{count(len(shown), 'reconstruction')}: {path}")
         return
     is_table = job.data.spec.columns is not None
     print_json(
@@ -124,7 +130,7 @@ def encode(
     data: OtherData = None,
     split: Split = "test",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help=".csv, .npz or .npy [latents.csv in the run].")
+        Path | None, typer.Option("-o", "--output", help=".csv, .npz or .npy (default: latents.csv in the run).")
     ] = None,
     spread: Annotated[bool, typer.Option("--spread", help="The standard deviation of every latent as well.")] = False,
     draws: Annotated[int, typer.Option(help="Draws of z a row, beside the mean.")] = 0,
@@ -145,12 +151,19 @@ def encode(
     other, rows = _chosen(job, data, split, label)
     codes = apps.encode(job, model, other, rows, spread=spread, draws=draws, seed=seed)
     apps.write(path, codes)
-    count, latent = codes.mean.shape
+    rows_done, latent = codes.mean.shape
     if json:
-        content = {"run": str(run), "output": str(path), "n": count, "latent": latent, "spread": spread, "draws": draws}
+        content = {
+            "run": str(run),
+            "output": str(path),
+            "n": rows_done,
+            "latent": latent,
+            "spread": spread,
+            "draws": draws,
+        }
         print_json({**content, "split": split if other is None else None, "seed": seed})
         return
-    print(f"{count} rows in {latent} latent dimensions: {path}")
+    print(f"{count(rows_done, 'row')} in {count(latent, 'latent dimension')}: {path}")
 
 
 def _open(folder: Path) -> tuple[Job, Model]:

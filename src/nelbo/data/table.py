@@ -158,10 +158,11 @@ def _numeric(path: Path, cells: _Cells, names: Sequence[str]) -> Array:
         place = next(
             number for number, cell in enumerate(columns[name]) if not _is_number(cell) and cell not in MISSING
         )
+        drop = " ".join(f"--drop {each}" for each in wordy)
         others = f" (nor are: {some_names(wordy[1:])})" if len(wordy) > 1 else ""
         raise DataError(
             f"column {name!r} of '{path}' is not numeric: {str(columns[name][place])!r} in line "
-            f"{cells.lines[place]}{others}; use --drop {name}, or --label {name} if it is the label"
+            f"{cells.lines[place]}{others}; use {drop}, or --label {name} if it is the label"
         )
     for name, column in columns.items():
         holes = np.flatnonzero(np.isin(column, MISSING))

@@ -43,5 +43,5 @@ class LogitBernoulli(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """x l - log(1 + exp l) of each cell, nats."""
-        logits, target = torch.broadcast_tensors(self.logits, value)  # type: ignore[no-untyped-call]  # type: ignore[no-untyped-call]
+        logits, target = torch.broadcast_tensors(self.logits, value)  # type: ignore[no-untyped-call]
         return -F.binary_cross_entropy_with_logits(logits, target, reduction="none")

@@ -128,6 +128,7 @@ def _plan(shape: Sequence[int], channels: Sequence[int] | None) -> tuple[list[in
         sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
     if depth < 1 or min(sizes[-1]) < 1:
         raise CompositionError(
-            f"{depth} halvings do not fit an image of {sizes[0][0]}x{sizes[0][1]}; give fewer channels, e.g. channels=32+64"
+            f"{depth} halvings do not fit an image of {sizes[0][0]}x{sizes[0][1]}; "
+            "give fewer channels, e.g. channels=32+64"
         )
     return [int(shape[0]), *widths], sizes

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from nelbo.report.commands import evaluate_command
 from nelbo.report.evidence import MARGINALS, Evidence, Finding, NextStep
 from nelbo.report.rules import MAX_SIDE, MIN_SIDE, Rule
@@ -142,15 +144,16 @@ def warnings(evidence: Evidence) -> Finding | None:
 
 
 def late_gain(figures: Mapping[str, Any]) -> float | None:
-    """Rise of the estimate with the last tenfold of importance samples (or the nearest to it that was measured)."""
+    """Rise of the estimate from K / 10 to K importance samples, in nats; between counts it goes with log K."""
     by_samples = {
         int(k): float(v) for k, v in (figures.get("log_likelihood_by_samples") or {}).items() if v is not None
     }
     if len(by_samples) < 2:
         return None
-    top = max(by_samples)
-    before = [k for k in by_samples if k * 10 <= top] or [min(by_samples)]
-    rise = by_samples[top] - by_samples[max(before)]
+    counts = sorted(by_samples)
+    values = [by_samples[k] for k in counts]
+    before = float(np.interp(math.log(counts[-1] / 10), [math.log(k) for k in counts], values))
+    rise = values[-1] - before
     return rise if math.isfinite(rise) else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from nelbo.report.page import render
 from nelbo.report.subject import open_subject
 from nelbo.report.verdict import judge
@@ -39,7 +41,11 @@ def write_report(run: Run, job: Job | None = None) -> Path:
     StorageError
         If the file cannot be written.
     """
-    subject = open_subject(run, reopen(run) if job is None else job)
-    verdict = judge(subject.config, run.metrics(), subject.evaluation, subject.state, subject.folder)
-    write_text(run.report_file, render(subject, verdict))
+    # Building a model draws initial weights, and samples are drawn: all from a random state of the report's own.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        subject = open_subject(run, reopen(run) if job is None else job)
+        verdict = judge(subject.config, run.metrics(), subject.evaluation, subject.state, subject.folder)
+        page = render(subject, verdict)
+    write_text(run.report_file, page)
     return run.report_file

@@ -30,6 +30,7 @@ class TrainState:
     seconds: float = 0.0
     best: float | None = None  # lowest validation loss at final weights
     best_epoch: int = 0
+    waiting_since: int = 0  # epoch from which patience counts: the best one, or the end of the warm-up
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     stopped: str = ""  # why training ended; empty while it goes on
 

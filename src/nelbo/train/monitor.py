@@ -48,7 +48,7 @@ class Ledger:
             # The weighted KL is in the parts; the KL itself is what separates likelihood and bound.
             result["kl"] = log_px - result["bound"]
             means.pop("kl", None)
-        return {**result, **means}
+        return {**means, **result}
 
 
 def _mean(vectors: list[Tensor]) -> float:

@@ -76,6 +76,10 @@ def lr_factor(text: str) -> Factor:
     for option in options:
         if option not in known:
             raise unknown(f"option of --lr-schedule {name}:", option, known)
+    for option, value in options.items():
+        for share in value if isinstance(value, list) else [value]:
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ConfigError(f"--lr-schedule {text}: {option} should be between 0 and 1, but {share} was given")
     return build(**options)
 
 

@@ -106,9 +106,9 @@ class Trainer:
         while not self.state.stopped:
             record, is_best = self._epoch()
             self.state.stopped = self._reason_to_stop()
-            self._save(force=bool(self.state.stopped))
             for listener in self.listeners:
                 listener.finished_epoch(record, is_best)
+            self._save(force=bool(self.state.stopped))  # last: a resumed run drops records the checkpoint lacks
         if self.plan.keep_best and self.state.best_weights:
             self.objective.load_state_dict(self.state.best_weights)
         for listener in self.listeners:
@@ -185,10 +185,10 @@ class Trainer:
         if loss is None or not math.isfinite(loss):
             return False
         if not settled:
-            state.best_epoch = state.epoch  # patience starts after the warm-up
+            state.waiting_since = state.epoch  # patience starts after the warm-up
         if state.best is not None and loss >= state.best:
             return False
-        state.best, state.best_epoch = loss, state.epoch
+        state.best, state.best_epoch, state.waiting_since = loss, state.epoch, state.epoch
         if self.plan.keep_best:
             state.best_weights = {k: v.detach().clone() for k, v in self.objective.state_dict().items()}
         return True
@@ -200,7 +200,7 @@ class Trainer:
         if (
             plan.patience is not None
             and self.validation is not None
-            and state.epoch - state.best_epoch >= plan.patience
+            and state.epoch - state.waiting_since >= plan.patience
         ):
             return f"no better validation loss in {plan.patience} epochs"
         if plan.time_limit is not None and state.seconds >= plan.time_limit:
@@ -208,7 +208,17 @@ class Trainer:
         return ""
 
     def _save(self, force: bool) -> None:
-        if self.checkpoint is None or (not force and time.monotonic() - self._saved < SAVE_EVERY):
+        due = force or time.monotonic() - self._saved >= SAVE_EVERY
+        if not due or not (self.checkpoint or force):
+            return
+        if bad := _non_finite(self.objective):
+            if force:
+                raise TrainingError(
+                    f"parameter {bad[0]!r} turned non-finite in the last step of epoch {self.state.epoch}; lower --lr or "
+                    "add --clip 100 (the last good checkpoint is kept)"
+                )
+            return  # the next step will say where; the last good checkpoint stays
+        if self.checkpoint is None:
             return
         save_checkpoint(self.checkpoint, self.state, self.objective, self.optimiser)
         self._saved = time.monotonic()
@@ -224,12 +234,16 @@ class Trainer:
 def _diagnosis(loss: Loss, objective: Phase, state: TrainState) -> str:
     """Where a non-finite loss appeared: epoch, step, term, and parameter if one is to blame."""
     terms = [name for name, part in loss.parts.items() if not bool(torch.isfinite(part).all())]
-    bad = [name for name, p in objective.named_parameters() if not bool(torch.isfinite(p).all())]
+    bad = _non_finite(objective)
     where = f"parameter {bad[0]!r} holds NaN or infinity" if bad else f"{_largest(objective)}"
     return (
         f"the loss turned non-finite in epoch {state.epoch + 1}, step {state.step + 1}, in the term "
         f"{terms[0] if terms else 'loss'!r}; {where}; lower --lr or add --clip 100 (the last good checkpoint is kept)"
     )
+
+
+def _non_finite(objective: Phase) -> list[str]:
+    return [name for name, p in objective.named_parameters() if not bool(torch.isfinite(p).all())]
 
 
 def _largest(objective: Phase) -> str:

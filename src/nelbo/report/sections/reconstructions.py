@@ -52,9 +52,9 @@ def _pairs(subject: Subject, display: Display) -> Markup:
         if subject.job.transform.random
         else ""
     )
-    caption = f"Test images; below each its reconstruction, the mean of p(x | z) at the posterior mean. {note}{subject.how_means_are_shown}"
+    caption = f"Test images; below each its reconstruction, the mean of p(x | z) at the posterior mean. {note}"
     bands_apart = [element("div", image, style="margin-bottom: .7rem") for image in images]
-    return figure(join(bands_apart), caption.strip())
+    return figure(join(bands_apart), f"{caption}{subject.how_means_are_shown}".strip())
 
 
 def _columns(subject: Subject) -> Markup:
