@@ -214,7 +214,8 @@ def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) ->
     config = read_json(folder / "config.json")
     if int(config.get("format", 0)) > MODEL_FORMAT:
         raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
-    model: Model = build(config["spec"], networks)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
+        model: Model = build(config["spec"], networks)
     weights, _ = read_tensors(folder / "model.safetensors")
     if config.get("weights_sha256") not in {None, digest(weights)}:
         raise StorageError(f"{folder}/model.safetensors is not the file its config.json names; restore it from a copy")

@@ -53,19 +53,24 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-@contextmanager
-def train_listener() -> Iterator[Listener]:
-    """A live bar on a terminal, plain lines elsewhere; however training ends, the terminal gets its cursor back."""
+def train_listener() -> Listener:
+    """A live bar on a terminal, plain lines elsewhere."""
     from nelbo.cli.progress import Bar, Lines
 
-    if not sys.stderr.isatty():
-        yield Lines()
-        return
-    bar = Bar()
+    return Bar() if sys.stderr.isatty() else Lines()
+
+
+@contextmanager
+def following() -> Iterator[Listener]:
+    """A listener that, however training ends, leaves the terminal with its cursor."""
+    from nelbo.cli.progress import Bar
+
+    listener = train_listener()
     try:
-        yield bar
+        yield listener
     finally:
-        bar.close()
+        if isinstance(listener, Bar):
+            listener.close()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nelbo.cli.output import counting, print_json, say, train_listener
+from nelbo.cli.output import counting, following, print_json, say
 
 if TYPE_CHECKING:
     from nelbo.run import Run
@@ -224,7 +224,7 @@ def _fit(job: Job, folder: Path, *, resume: bool = False) -> Run:
     from nelbo.run import fit
 
     try:
-        with train_listener() as listener:
+        with following() as listener:
             return fit(job, folder, resume=resume, listeners=[listener])
     except KeyboardInterrupt:
         say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}")
