@@ -167,8 +167,8 @@ def _arguments() -> argparse.Namespace:
         raise ConfigError("--rows, --samples, --rounds, --train-steps and --threads must be 1 or more")
     if arguments.record and not _is_enough(arguments):
         raise ConfigError(
-            f"--record keeps figures of {ENOUGH_ROWS} rows, {ENOUGH_SAMPLES} samples and {ENOUGH_ROUNDS} rounds or more; "
-            "leave --rows, --samples and --rounds out"
+            f"--record keeps figures of {ENOUGH_ROWS} rows, {ENOUGH_SAMPLES} samples and {ENOUGH_ROUNDS} rounds "
+            "or more; leave --rows, --samples and --rounds out"
         )
     return arguments
 

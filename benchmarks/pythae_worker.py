@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor, nn
 
 
+@final
 class Encoder(BaseEncoder):
     """784-512-2x20 with one output matrix, as on the other side."""
 
@@ -31,6 +33,7 @@ class Encoder(BaseEncoder):
         return ModelOutput(embedding=mean, log_covariance=log_variance)
 
 
+@final
 class Decoder(BaseDecoder):
     """20-512-784; pythae's cross-entropy reads probabilities, hence the sigmoid."""
 
@@ -42,6 +45,7 @@ class Decoder(BaseDecoder):
         return ModelOutput(reconstruction=self.layers(z).view(-1, 1, 28, 28))
 
 
+@final
 class Stamps(TrainingCallback):
     """The time at each epoch's end."""
 

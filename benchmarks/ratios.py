@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,7 @@ def interleave(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
     for number in range(rounds):
         names = list(contestants) if number % 2 == 0 else list(contestants)[::-1]
         for name in names:
+            print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
             found[name].append(contestants[name]())
     return found
 

@@ -63,10 +63,10 @@ class Batch:
     def __getitem__(self, rows: slice) -> Batch:
         """A contiguous part of the rows."""
 
-        parts = {name: value[rows] for name, value in vars(self).items() if value is not None}
         jacobian = self.log_jacobian
-        if jacobian is not None and (jacobian.dim() < self.x.dim() or len(jacobian) == 1):
-            parts["log_jacobian"] = jacobian  # it broadcasts over the rows
+        broadcasts = jacobian is not None and (jacobian.dim() < self.x.dim() or len(jacobian) == 1)
+        whole = {"log_jacobian"} if broadcasts else set()
+        parts = {n: value[rows] for n, value in vars(self).items() if value is not None and n not in whole}
         return replace(self, **parts)
 
 

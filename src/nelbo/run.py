@@ -18,6 +18,7 @@ from torch import nn
 
 from nelbo.core import Model
 from nelbo.data import Data, DataSpec
+from nelbo.data.datasets import NAMES
 from nelbo.errors import ConfigError, RunError, StorageError
 from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
@@ -148,7 +149,7 @@ def describe(job: Job) -> dict[str, Any]:
 
     return {
         "format": 1,
-        "settings": job.settings.model_dump(mode="json"),
+        "settings": job.settings.model_dump(mode="json") | {"source": _findable(job.settings.source)},
         "data": {
             "spec": job.spec.model_dump(mode="json"),
             "sha256": job.data.sha256,
@@ -165,6 +166,11 @@ def describe(job: Job) -> dict[str, Any]:
         "versions": {"nelbo": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
         "machine": machine(),
     }
+
+
+def _findable(source: str) -> str:
+    """A name as it is; a path from the root, so that the run can be used from another folder."""
+    return source if source in NAMES else str(Path(source).absolute())
 
 
 def machine() -> dict[str, Any]:

@@ -39,10 +39,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as problem:
-        _discard(temporary)
         raise StorageError(
             f"cannot write {path}: {problem.strerror or problem}; free some space or choose another place (--run DIR)"
         ) from problem
+    finally:
+        _discard(temporary)  # renamed by now, unless something went wrong
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from nelbo.data import Column, DataSpec, Kind, Scaling
+from nelbo.data.spec import ON_THE_GRID
 
 
 def make(**changes: object) -> DataSpec:
@@ -72,7 +73,11 @@ def test_number_scaling_is_0_dimensional_and_tuple_scaling_takes_the_event_shape
             "lower bound on the probability mass of the 256 levels, through uniform dequantisation "
             "(Lebesgue density per raw unit)",
         ),
-        ({"kind": "real", "transform": "density"}, True, "Lebesgue density on the raw grid (not a probability mass)"),
+        (
+            {"kind": "real", "warnings": (ON_THE_GRID,)},
+            True,
+            "Lebesgue density on the raw grid (not a probability mass)",
+        ),
         ({}, True, "Lebesgue density on the raw grid (not a probability mass)"),
         ({"kind": "real", "levels": None, "transform": "logit"}, True, "Lebesgue density in the data's own units"),
     ],

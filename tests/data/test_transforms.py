@@ -203,7 +203,7 @@ def test_dequantised_spec_remembers_its_levels_and_binarised_forgets_them() -> N
         ("binarize", "real", "for real data use one of: none"),
         ("log", "byte", "for byte data use one of: none, binarize, dequantize, density, logit"),
         ("dequantize", "binary", "does not suit"),
-        ("log1p", "unit", "for unit data use one of: none, binarize, logit"),
+        ("log1p", "unit", "for unit data use one of: none, binarize, density, logit"),
     ],
 )
 def test_a_transform_that_does_not_suit_is_refused_with_those_that_do(text: str, kind: str, words: str) -> None:

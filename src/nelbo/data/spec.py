@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
-__all__ = ["CONTINUOUS", "Column", "DataSpec", "Kind", "Layout", "Scaling", "ScalingName"]
+__all__ = ["CONTINUOUS", "ON_THE_GRID", "Column", "DataSpec", "Kind", "Layout", "Scaling", "ScalingName"]
 
 Layout = Literal["image", "table"]
 ScalingName = Literal["none", "unit", "standardise"]
@@ -32,6 +32,7 @@ class Kind(StrEnum):
 
 
 CONTINUOUS = frozenset({Kind.UNIT, Kind.REAL, Kind.POSITIVE})
+ON_THE_GRID = "density on the raw grid, not a probability mass"
 
 
 @final
@@ -149,7 +150,7 @@ class DataSpec(BaseModel):
             )
         if transform == "log1p":
             return "Lebesgue density of counts in their own units (not a probability mass)"
-        if transform == "density" or self.kind not in CONTINUOUS:
+        if ON_THE_GRID in self.warnings or self.kind not in CONTINUOUS:
             return "Lebesgue density on the raw grid (not a probability mass)"
         return "Lebesgue density in the data's own units"
 

@@ -53,7 +53,8 @@ def split(
         ``random``; ``stratified`` by label; ``sequential``: first rows train, then validation, then test, for films
         and series; ``group``: whole groups on one side; ``official``; ``all``: every row in every part.
     validation, test
-        Shares of the rows, 0.1 by default; a validation share of 0 holds none out. An official split without validation rows gives a random sixth of
+        Shares of the rows, 0.1 by default; a validation share of 0 holds none
+        out. An official split without validation rows gives a random sixth of
         its training rows, at most 10,000, unless a share is given.
 
     Raises

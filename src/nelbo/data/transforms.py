@@ -14,7 +14,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from nelbo.data.spec import DataSpec, Kind, Scaling
+from nelbo.data.spec import CONTINUOUS, ON_THE_GRID, DataSpec, Kind, Scaling
 from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.registry import parse_part
 
@@ -144,7 +144,7 @@ class Dequantize(Transform):
 
 @final
 class RawDensity(Transform):
-    """Integers as they are, scored by a density: an explicit choice, flagged in every figure."""
+    """Values as they are, scored by a density: an explicit choice, flagged in every figure where they are integers."""
 
     name = "density"
 
@@ -155,9 +155,11 @@ class RawDensity(Transform):
         return x
 
     def spec(self, spec: DataSpec) -> DataSpec:
-        warning = "density on the raw grid, not a probability mass"
+        if spec.kind in CONTINUOUS:
+            return _changed(spec, self, "values are scored by a density as they are", scaling=UNSCALED)
         scaling = UNSCALED if spec.levels is None else _unit(spec.levels - 1)
-        return _changed(spec, self, "integers are scored by a density as they are", warning=warning, scaling=scaling)
+        reason = "integers are scored by a density as they are"
+        return _changed(spec, self, reason, warning=ON_THE_GRID, scaling=scaling)
 
 
 @final
@@ -281,7 +283,7 @@ _FITS: Mapping[str, frozenset[Kind]] = {
     "none": frozenset(Kind),
     "binarize": GRID | {Kind.UNIT},
     "dequantize": GRID | {Kind.COUNT},
-    "density": GRID | {Kind.COUNT, Kind.BINARY, Kind.ORDINAL},
+    "density": GRID | {Kind.COUNT, Kind.BINARY, Kind.ORDINAL, Kind.UNIT, Kind.POSITIVE},
     "log": frozenset({Kind.POSITIVE}),
     "log1p": frozenset({Kind.COUNT}),
     "logit": GRID | {Kind.UNIT},

@@ -128,6 +128,9 @@ def log_weights(model: Model, batch: Batch, samples: int, seed: int) -> Tensor:
     pieces = []
     for draws in _pieces(samples):
         z = draw_common(q, draws, generator)
+        z = (
+            z.transpose(0, 1).contiguous().transpose(0, 1)
+        )  # the draws of a row lie together: it is decoded without a copy
         log_q = q.log_prob(z)
         width = max(1, CHUNK // draws)
         columns = [model.log_joint(batch[i : i + width], z[:, i : i + width]) for i in range(0, len(batch), width)]

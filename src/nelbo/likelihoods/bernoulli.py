@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import ClassVar, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -16,6 +18,10 @@ from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.registry import register
 
 
+FACTORS = 64  # 2^64 is far from float32's largest number
+WORTH_IT = 8
+
+
 @register("likelihood/bernoulli")
 @final
 class BernoulliLikelihood(Elementwise):
@@ -25,7 +31,7 @@ class BernoulliLikelihood(Elementwise):
     """
 
     fits: ClassVar = frozenset({Kind.BINARY})
-    after: ClassVar = {Kind.BYTE: ("binarize",), Kind.LEVELS: ("binarize",)}
+    after: ClassVar = {Kind.BYTE: ("binarize",), Kind.LEVELS: ("binarize",), Kind.UNIT: ("binarize",)}
     density: ClassVar = False
 
     def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
@@ -50,4 +56,23 @@ class BernoulliLikelihood(Elementwise):
             x = x.expand(draws, -1, -1)
             return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
         agreement: Tensor = (logits.transpose(0, 1) @ x.unsqueeze(-1)).squeeze(-1)  # [B, K]
-        return agreement.transpose(0, 1) - F.softplus(logits).sum(-1)
+        return agreement.transpose(0, 1) - summed_softplus(logits)
+
+
+def summed_softplus(logits: Tensor) -> Tensor:
+    """sum_j log(1 + exp l_j) over the last dimension.
+
+    Without gradients, as sum_j max(l_j, 0) + log prod_j (1 + exp(-|l_j|)), with products of as many factors as divide
+    the dimension, up to 64, each between 1 and 2: one logarithm serves them all.
+    """
+    group = _largest_divisor(logits.shape[-1])
+    if group < WORTH_IT or (torch.is_grad_enabled() and logits.requires_grad):
+        return F.softplus(logits).sum(-1)
+    factors = logits.abs().neg_().exp_().add_(1.0)
+    products = factors.view(*logits.shape[:-1], -1, group).prod(-1)
+    return logits.clamp(min=0.0).sum(-1) + products.log().sum(-1)
+
+
+@functools.lru_cache
+def _largest_divisor(size: int) -> int:
+    return max(number for number in range(1, FACTORS + 1) if size % number == 0)

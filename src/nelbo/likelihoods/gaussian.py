@@ -49,8 +49,8 @@ class GaussianLikelihood(Elementwise):
     after: ClassVar = {
         Kind.BYTE: ("dequantize", "density", "logit"),
         Kind.LEVELS: ("dequantize", "density", "logit"),
-        Kind.UNIT: ("logit",),
-        Kind.POSITIVE: ("log",),
+        Kind.UNIT: ("logit", "density"),
+        Kind.POSITIVE: ("log", "density"),
         Kind.COUNT: ("log1p", "density"),
     }
     density: ClassVar = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
@@ -34,7 +35,7 @@ class AnalyticKL(KLEstimator):
     analytic = True
 
     def forward(self, terms: Terms) -> Tensor:
-        return _sampled(terms) if terms.kl is None else terms.kl.sum(0).mean(0)
+        return _sampled(terms) if terms.kl is None else over_draws(terms.kl.sum(0))
 
 
 @register("kl/sampled")
@@ -84,14 +85,19 @@ class ELBO(SinglePhase):
 
     def forward(self, batch: Batch) -> Loss:
         terms = self.model.terms(batch, self.samples, analytic=self.kl.analytic)
-        log_px = terms.log_px.mean(0)
+        log_px = over_draws(terms.log_px)
         kl = self.kl(terms)
         parts = {"likelihood": -log_px, "kl": self.beta * kl, **terms.penalties}
-        loss = torch.stack([part.mean() for part in parts.values()]).sum()
+        loss = functools.reduce(torch.add, parts.values()).mean()
         return Loss(loss, (log_px - kl).detach(), parts)
 
 
 def _sampled(terms: Terms) -> Tensor:
     if terms.log_pz is None or terms.log_qz is None:
         raise ConfigError("these terms hold no densities; use the analytic KL (--objective elbo:kl=analytic)")
-    return (terms.log_qz - terms.log_pz).mean(0)
+    return over_draws(terms.log_qz - terms.log_pz)
+
+
+def over_draws(values: Tensor) -> Tensor:
+    """The mean over draws, `[K, B] -> [B]`; a single draw costs nothing."""
+    return values.squeeze(0) if values.shape[0] == 1 else values.mean(0)

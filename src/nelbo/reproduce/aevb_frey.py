@@ -73,5 +73,5 @@ REPRODUCTION = Reproduction(
     sources=("frey-faces",),
     remark="The frames are a film: in a random split test frames have near-copies among the training frames, so its "
     "test bound flatters; the sequential split holds out the end of the film. Log-variances are bounded below at -14. "
-    "Weights start from N(0, 0.01^2) as in the paper: with torch's default start the same budget reaches 910 at Nz = 2.",
+    "Weights start from N(0, 0.01^2) as in the paper: torch's own start reaches 910 at Nz = 2.",
 )

@@ -18,8 +18,8 @@ SETTINGS: dict[str, Any] = {
     "split": "all",
     "validation": 0.0,
     "recipe": "linear-vae",
-    "epochs": 1500,
-    "batch_size": 256,
+    "epochs": 3000,
+    "batch_size": 100,
     "keep": "last",
 }
 SAMPLES = 100
@@ -28,7 +28,7 @@ SAMPLES = 100
 def measure(seed: int, say: Say) -> dict[str, float]:
     """Bound and importance-sampled log-likelihood of all 1,965 images at each latent size."""
     figures: dict[str, float] = {}
-    for latent in CLOSED_FORM:
+    for latent, closed_form in CLOSED_FORM.items():
         defaults = recipes.find("linear-vae").defaults
         job = prepare(resolve(defaults, SETTINGS, {"latent": latent, "seed": seed}))
         objective, _, job = train(job)
@@ -36,7 +36,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
         per_unit = job.spec.dim * _log_scale(job.spec.scaling.scale)
         figures[f"log-likelihood, q = {latent}"] = float(estimate.log_likelihood.mean()) + per_unit
         figures[f"bound, q = {latent}"] = float(estimate.bound.mean()) + per_unit
-        say(f"q = {latent}: bound {figures[f'bound, q = {latent}']:.3f}, closed form {CLOSED_FORM[latent]}")
+        say(f"q = {latent}: bound {figures[f'bound, q = {latent}']:.3f}, closed form {closed_form}")
     return figures
 
 
@@ -64,4 +64,6 @@ REPRODUCTION = Reproduction(
     figures=_figures(),
     measure=measure,
     sources=("frey-faces",),
+    remark="What is left of the gap is the rotation of the latents, which is slow: the log-likelihood is there long "
+    "before the bound is. At q = 10, 1,500 epochs end 0.54 nats below with the bound and 0.20 with the log-likelihood.",
 )

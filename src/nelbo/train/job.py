@@ -21,10 +21,11 @@ from nelbo.errors import ConfigError
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
+from nelbo.train.checkpoint import TrainState
 from nelbo.train.engine import Engine
 from nelbo.train.monitor import Listener
 from nelbo.train.optimisers import lr_factor
-from nelbo.train.trainer import Plan, Trainer, TrainState
+from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
 FEWEST, MOST = 10, 400  # its epochs

@@ -36,7 +36,7 @@ class Ledger:
             self._parts.setdefault(name, []).append(part.detach())
 
     def summary(self) -> dict[str, float]:
-        """Means over the rows, in nats: bound, likelihood, KL (unweighted), and the other parts as they enter the loss."""
+        """Means over the rows, in nats: bound, likelihood, KL (unweighted), other parts as in the loss."""
         means = {name: _mean(parts) for name, parts in self._parts.items()}
         result: dict[str, float] = {"loss": sum(means.values())}
         log_px = -means.pop("likelihood") if "likelihood" in means else None

@@ -16,8 +16,7 @@ from nelbo.core import Loss, Phase, SinglePhase
 from nelbo.data.batches import Batches
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
-from nelbo.train.checkpoint import TrainState as TrainState
-from nelbo.train.checkpoint import load_checkpoint, save_checkpoint
+from nelbo.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from nelbo.train.engine import Engine
 from nelbo.train.monitor import EpochRecord, Ledger, Listener
 from nelbo.train.optimisers import Factor, optimiser
@@ -214,8 +213,8 @@ class Trainer:
         if bad := _non_finite(self.objective):
             if force:
                 raise TrainingError(
-                    f"parameter {bad[0]!r} turned non-finite in the last step of epoch {self.state.epoch}; lower --lr or "
-                    "add --clip 100 (the last good checkpoint is kept)"
+                    f"parameter {bad[0]!r} turned non-finite in the last step of epoch {self.state.epoch}; lower --lr "
+                    "or add --clip 100 (the last good checkpoint is kept)"
                 )
             return  # the next step will say where; the last good checkpoint stays
         if self.checkpoint is None:
