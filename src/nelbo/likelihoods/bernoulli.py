@@ -17,7 +17,6 @@ from nelbo.distributions.bernoulli import LogitBernoulli
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.registry import register
 
-
 FACTORS = 64  # 2^64 is far from float32's largest number
 WORTH_IT = 8
 
