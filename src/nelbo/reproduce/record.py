@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import statistics
 import subprocess
@@ -122,6 +123,7 @@ def _content(reproduction: Reproduction, measured: Mapping[str, Mapping[str, Any
         "remark": reproduction.remark,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit(),
+        "code": code(),
         "configuration": dict(reproduction.configuration),
         "data": {source: load(source).sha256 for source in reproduction.sources},
         "machine": machine(),
@@ -135,22 +137,27 @@ def _kept(record: Path, reproduction: Reproduction) -> dict[str, dict[str, Any]]
     if not record.exists():
         return {}
     content = read_json(record)
-    same = content["configuration"] == dict(reproduction.configuration) and content["commit"] == commit()
+    # Compared as JSON: a tuple of the configuration is a list in the record.
+    configuration = json.loads(json.dumps(dict(reproduction.configuration)))
+    same = content["configuration"] == configuration and content.get("code") == code() != "unknown"
     seeds: dict[str, dict[str, Any]] = content["seeds"] if same else {}
     return seeds
 
 
 def commit() -> str:
-    """The commit of the checkout, with `+` where tracked files under `src` differ from it; `unknown` outside one."""
-    here = Path(__file__).parent
+    """The commit of the checkout, with `+` where files of the package differ from it; `unknown` outside one."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if head != "unknown" and _git("status", "--porcelain", "..") else head
+
+
+def code() -> str:
+    """What git calls the content of the package as committed; a commit that changes only the docs leaves it."""
+    return _git("rev-parse", "HEAD:./..")
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
     try:
-        head = _git(here, "rev-parse", "--short=12", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no", ".", "..")
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return f"{head}+" if changed else head
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.strip()
