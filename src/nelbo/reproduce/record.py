@@ -147,16 +147,16 @@ def _kept(record: Path, reproduction: Reproduction) -> dict[str, dict[str, Any]]
 def commit() -> str:
     """The commit of the checkout, with `+` where files of the package differ from it; `unknown` outside one."""
     head = _git("rev-parse", "--short=12", "HEAD")
-    return f"{head}+" if head != "unknown" and _git("status", "--porcelain", "..") else head
+    return f"{head}+" if head != "unknown" and _git("status", "--porcelain", ".") else head
 
 
 def code() -> str:
     """What git calls the content of the package as committed; a commit that changes only the docs leaves it."""
-    return _git("rev-parse", "HEAD:./..")
+    return _git("rev-parse", "HEAD:./")
 
 
 def _git(*words: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *words]
+    command = ["git", "-C", str(Path(__file__).parent.parent), *words]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError):
