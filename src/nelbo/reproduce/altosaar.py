@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
+from nelbo.inputs import batches_of
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import model_of, prepare, train
 
 PLAIN_LOOP = {5_000: -105.8, 10_000: -101.7, 20_000: -97.7}  # a plain loop, same network and data
 PUBLISHED = {5_000: -107.01, 10_000: -102.62, 20_000: -100.04}  # another framework
@@ -36,18 +34,13 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     figures: dict[str, float] = {}
     for steps in PLAIN_LOOP:
         objective, _, job = train(prepare(resolve(SETTINGS, {"steps": steps, "seed": seed})))
-        estimate = importance_log_likelihood(model_of(objective).eval(), _rows(job).fixed(), SAMPLES)
+        estimate = importance_log_likelihood(
+            model_of(objective).eval(), batches_of(job, rows=job.split.validation[:ROWS]).fixed(), SAMPLES
+        )
         figures[f"log p at {steps:,} steps"] = float(estimate.log_likelihood.mean())
         figures[f"bound at {steps:,} steps"] = float(estimate.bound.mean())
         say(f"{steps} steps: log p {figures[f'log p at {steps:,} steps']:.2f}")
     return figures
-
-
-def _rows(job: Job) -> Batches:
-    rows = job.split.validation[:ROWS]
-    return Batches(
-        job.data, rows, job.spec, job.transform, batch_size=500, seed=0, device=torch.device("cpu"), shuffle=False
-    )
 
 
 REPRODUCTION = Reproduction(

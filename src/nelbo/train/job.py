@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +24,12 @@ from nelbo.registry import build
 from nelbo.settings import Settings
 from nelbo.train.checkpoint import TrainState
 from nelbo.train.engine import Engine
-from nelbo.train.monitor import Listener
+from nelbo.train.monitor import Ledger, Listener
 from nelbo.train.optimisers import lr_factor
 from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
+OVER = object()  # what a walk through an epoch's steps ends with
 FEWEST, MOST = 10, 400  # its epochs
 
 
@@ -164,18 +166,17 @@ def dry_run(job: Job, steps: int = 20) -> DryRun:
     """Time a few steps of a job without keeping anything."""
     with threads(job.settings.threads), torch.random.fork_rng(devices=_cuda()):
         trainer = make_trainer(job)
-        batches = len(trainer.batches)
-        rows = 0
         times: list[float] = []
-        while len(times) < steps:
-            for batch in trainer.batches.epoch(rows):
+        for epoch in itertools.count(1):
+            walk = trainer.steps(epoch, Ledger())
+            while len(times) < steps:
                 started = time.perf_counter()
-                trainer.optimiser.zero_grad(set_to_none=True)
-                trainer.step(trainer._forward(batch))
-                times.append(time.perf_counter() - started)
-                if len(times) >= steps:
+                if next(walk, OVER) is OVER:
                     break
-            rows += 1
+                times.append(time.perf_counter() - started)
+            if len(times) >= steps or trainer.state.step >= trainer.plan.steps:
+                break
+    batches = len(trainer.batches)
     weights = sum(p.numel() * p.element_size() for p in trainer.objective.parameters())
     slots = sum(
         t.numel() * t.element_size()
