@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -124,9 +125,9 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
 
-    def __call__(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution:
-        distribution: Distribution = super().__call__(context, posterior)
-        return distribution
+    if TYPE_CHECKING:  # a module returns Any
+
+        def __call__(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
 
 
 class Posterior(nn.Module, ABC):
@@ -135,9 +136,9 @@ class Posterior(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution: ...
 
-    def __call__(self, x: Tensor, context: Tensor | None = None) -> Distribution:
-        distribution: Distribution = super().__call__(x, context)
-        return distribution
+    if TYPE_CHECKING:  # a module returns Any
+
+        def __call__(self, x: Tensor, context: Tensor | None = None) -> Distribution: ...
 
 
 class Likelihood(nn.Module, ABC):
@@ -152,9 +153,9 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution: ...
 
-    def __call__(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        distribution: Distribution = super().__call__(z, context)
-        return distribution
+    if TYPE_CHECKING:  # a module returns Any
+
+        def __call__(self, z: Tensor, context: Tensor | None = None) -> Distribution: ...
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
         """log p(x given z) of each draw, `[K, B, D] -> [K, B]`, in nats, in the units of the user's data.
@@ -230,13 +231,14 @@ class Phase(nn.Module, ABC):
 
     name: str
     every: int = 1
+    reads_labels: bool = False  # batches carry none for an objective that reads none
 
     @abstractmethod
     def forward(self, batch: Batch) -> Loss: ...
 
-    def __call__(self, batch: Batch) -> Loss:
-        loss: Loss = super().__call__(batch)
-        return loss
+    if TYPE_CHECKING:  # a module returns Any
+
+        def __call__(self, batch: Batch) -> Loss: ...
 
 
 class Objective(nn.Module, ABC):

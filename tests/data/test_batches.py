@@ -62,6 +62,10 @@ def test_rows_labels_and_numbers_stay_together(table: Data) -> None:
         assert torch.equal(batch.label, table.label[batch.index])
 
 
+def test_labels_can_be_left_out(table: Data) -> None:
+    assert all(batch.label is None for batch in make(table, labels=False).epoch(0))
+
+
 def test_order_is_a_function_of_seed_and_epoch(digits: Data) -> None:
     def order(seed: int, epoch: int) -> list[int]:
         return joined(make(digits, seed=seed).epoch(epoch), "index").tolist()

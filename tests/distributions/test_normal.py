@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.distributions import Independent, Normal
 
-from nelbo.distributions import DiagonalNormal, ElementwiseNormal, LogVariance, StandardNormal
+from nelbo.distributions import DiagonalNormal, ElementwiseNormal, LogVariance, StandardNormal, Variance
 
 FLOORS = pytest.mark.parametrize("floor", [-14.0, -6.0, 0.0])
 
@@ -150,9 +150,28 @@ def test_the_inverse_undoes_the_floor(floor: float) -> None:
     torch.testing.assert_close(bound(bound.inverse(log_variance)), log_variance, rtol=1e-10, atol=1e-10)
 
 
-def test_an_output_at_the_floor_can_leave_it_again() -> None:
+@FLOORS
+def test_the_bounded_variance_is_that_of_the_bounded_log_variance(floor: float) -> None:
+    raw = torch.linspace(floor - 50, floor + 50, 1001, dtype=torch.float64)
+    variance, log_variance = Variance(floor)(raw), LogVariance(floor)(raw)
+    torch.testing.assert_close(variance.log(), log_variance, rtol=0, atol=3e-9)
+    torch.testing.assert_close(
+        Variance(floor).share_at_floor(variance), LogVariance(floor).share_at_floor(log_variance)
+    )
+
+
+def test_a_normal_may_be_given_its_variance() -> None:
+    loc, log_variance = torch.randn(2, 5, 3, dtype=torch.float64)
+    given, found = DiagonalNormal(loc, log_variance, log_variance.exp()), DiagonalNormal(loc, log_variance)
+    torch.testing.assert_close(given.variance, found.variance)
+    torch.testing.assert_close(given.stddev, found.stddev)
+
+
+@pytest.mark.parametrize("bounded", [LogVariance, Variance])
+def test_an_output_at_the_floor_can_leave_it_again(bounded: type[LogVariance | Variance]) -> None:
     raw = torch.tensor(-20.0, requires_grad=True)
-    LogVariance(-14.0)(raw).backward()
+    module = bounded(-14.0)
+    module.log_variance(module(raw)).backward()
     assert raw.grad is not None
     assert float(raw.grad) > 1e-3
 

@@ -11,7 +11,7 @@ import torch
 
 from nelbo.core import Loss
 from nelbo.errors import StorageError
-from nelbo.train.monitor import EpochRecord, Ledger, MetricsFile, read_metrics
+from nelbo.train.monitor import FOLD, EpochRecord, Ledger, MetricsFile, read_metrics
 
 
 def losses(beta: float) -> tuple[list[Loss], np.ndarray, np.ndarray]:
@@ -39,6 +39,15 @@ def test_means_are_over_rows_and_the_kl_is_unweighted(beta: float) -> None:
     assert summary["bound"] == pytest.approx((log_px - kl).mean())
     assert summary["extra"] == pytest.approx(2.0)
     assert summary["loss"] == pytest.approx((-log_px + beta * kl).mean() + 2.0)
+
+
+def test_a_long_epoch_is_added_up_in_double_precision() -> None:
+    ledger, step = Ledger(), torch.tensor([1e4, 1e4 + 1 / 1024])
+    for _ in range(3 * FOLD + 5):
+        ledger.add(Loss(torch.tensor(0.0), step, {"likelihood": -step}), 2)
+        assert len(ledger._noted) < FOLD
+    assert ledger.summary()["bound"] == pytest.approx(1e4 + 1 / 2048, abs=1e-9)
+    assert ledger.summary() == ledger.summary()
 
 
 def record(epoch: int) -> EpochRecord:

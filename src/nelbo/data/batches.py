@@ -35,6 +35,8 @@ class Batches:
         Order and noise of an epoch depend on it and on the number of the epoch alone, never on torch's global state.
     drop_last
         Whether `epoch` leaves out a last batch that is short; `fixed` never does.
+    labels
+        Whether batches carry the labels.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Batches:
         device: torch.device,
         shuffle: bool = True,
         drop_last: bool = False,
+        labels: bool = True,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"the batch size is {batch_size}; give --batch-size 1 or more")
@@ -65,7 +68,7 @@ class Batches:
             )
         x, transform = _done_once(data.x, rows, transform, binary=spec.kind is Kind.BINARY)
         self._x = x.contiguous().to(device)
-        self._label = None if data.label is None else data.label.to(device)
+        self._label = None if data.label is None or not labels else data.label.to(device)
         self._rows = rows.to(device)
         self._transform = transform
         self._size = batch_size
@@ -119,9 +122,10 @@ class Batches:
 
     def _gather(self, index: Tensor) -> Tensor:
         """The rows; bytes go to a buffer that is used again, since every transform makes new floats of them."""
-        if self._scratch is None:
+        scratch = self._scratch
+        if scratch is None:
             return self._x.index_select(0, index)
-        return torch.index_select(self._x, 0, index, out=self._scratch[: len(index)])
+        return torch.index_select(self._x, 0, index, out=scratch if len(index) == len(scratch) else None)
 
     def _seen(self, x: Tensor) -> Tensor:
         """(x - shift) / scale."""

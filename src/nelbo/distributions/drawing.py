@@ -43,7 +43,8 @@ def rsample_with_log_prob(
     if draw is Draw.SCORE:
         z = q.sample((samples,))
     elif q.has_rsample:
-        z = q.rsample((samples,))
+        # Without broadcasting over one draw, whose gradient would be summed over it.
+        z = q.rsample().unsqueeze(0) if samples == 1 else q.rsample((samples,))
     else:
         raise CompositionError(
             f"{type(q).__name__} has no reparameterised draw; use a score-function gradient (gradient=score)"

@@ -24,15 +24,15 @@ def rate(q: Distribution, p: Distribution) -> Tensor | None:
 
 def _diagonal_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
     """(sigma^2 + mu^2 - 1 - log sigma^2) / 2; Kingma and Welling (2013), appendix B."""
-    v = q.log_variance
-    return (0.5 * (v.exp() + q.loc.square() - 1.0 - v)).transpose(0, -1)
+    second_moment = q.variance + q.loc.square()
+    return (0.5 * (second_moment - q.log_variance) - 0.5).transpose(0, -1)
 
 
 def _diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     """(sigma_q^2 / sigma_p^2 + (mu_q - mu_p)^2 / sigma_p^2 - 1 + log sigma_p^2 - log sigma_q^2) / 2."""
     gap = q.log_variance - p.log_variance
     squares = (q.loc - p.loc).square() * torch.exp(-p.log_variance)
-    return (0.5 * (gap.exp() + squares - 1.0 - gap)).transpose(0, -1)
+    return (0.5 * (gap.expm1() - gap + squares)).transpose(0, -1)
 
 
 _TABLE: dict[tuple[type, type], Callable[..., Tensor]] = {

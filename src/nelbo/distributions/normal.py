@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
 import torch
@@ -14,9 +15,8 @@ from torch.distributions.constraints import Constraint
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-@final
-class LogVariance(nn.Module):
-    r"""A raw output as a log-variance bounded below: floor + softplus(raw - floor).
+class Floored(nn.Module, ABC):
+    r"""A raw output made a log-variance bounded below: log(exp(raw) + exp(floor)) = floor + softplus(raw - floor).
 
     The bound is smooth, so a variance that reached it can leave again (a clamp has no gradient there); one nat or
     more above the floor it differs from `raw` by less than exp(floor - raw). It is kept low by default: a floor of -6
@@ -32,17 +32,40 @@ class LogVariance(nn.Module):
         super().__init__()
         self.floor = floor
 
-    def forward(self, raw: Tensor) -> Tensor:
-        return F.softplus(raw - self.floor) + self.floor
+    @abstractmethod
+    def log_variance(self, out: Tensor) -> Tensor:
+        """The log-variance that an output of this module stands for."""
 
     def inverse(self, log_variance: Tensor) -> Tensor:
         """The raw output that gives a log-variance above the floor."""
         gap = log_variance - self.floor
         return log_variance + torch.log(-torch.expm1(-gap))
 
-    def share_at_floor(self, log_variance: Tensor) -> Tensor:
-        """Share of outputs within 0.1 of the floor, a scalar."""
-        return (log_variance < self.floor + 0.1).float().mean()
+    def share_at_floor(self, out: Tensor) -> Tensor:
+        """Share of this module's outputs within 0.1 of the floor, a scalar."""
+        return (self.log_variance(out) < self.floor + 0.1).float().mean()
+
+
+@final
+class LogVariance(Floored):
+    """The bounded log-variance itself, finite for every finite raw output."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return F.softplus(raw - self.floor) + self.floor
+
+    def log_variance(self, out: Tensor) -> Tensor:
+        return out
+
+
+@final
+class Variance(Floored):
+    """exp of the bounded log-variance, in two operations where it is the variance that is wanted."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        return raw.exp() + math.exp(self.floor)
+
+    def log_variance(self, out: Tensor) -> Tensor:
+        return out.log()
 
 
 @final
@@ -81,15 +104,16 @@ class StandardNormal(Distribution):
 
 @final
 class DiagonalNormal(Distribution):
-    """N(loc, diag(exp(log_variance))): batch shape [B], event shape [D]."""
+    """N(loc, diag(exp(log_variance))): batch shape [B], event shape [D]; `variance` may be given if it is known."""
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
     support = constraints.real_vector
     has_rsample = True
 
-    def __init__(self, loc: Tensor, log_variance: Tensor) -> None:
+    def __init__(self, loc: Tensor, log_variance: Tensor, variance: Tensor | None = None) -> None:
         self.loc = loc
         self.log_variance = log_variance
+        self._variance = variance
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
     def expand(
@@ -108,15 +132,15 @@ class DiagonalNormal(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        return self.log_variance.exp()
+        return self.log_variance.exp() if self._variance is None else self._variance
 
     @property
     def stddev(self) -> Tensor:
-        return torch.exp(0.5 * self.log_variance)
+        return torch.exp(0.5 * self.log_variance) if self._variance is None else self._variance.sqrt()
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         noise = torch.randn(*sample_shape, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
-        return torch.addcmul(self.loc, self.stddev, noise)
+        return self.loc + self.stddev * noise  # one operation less than `addcmul`, with its gradient
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D] gives: location-scale, loc + sigma noise."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nelbo.core import Batch
 from nelbo.distributions.kl import rate
-from nelbo.distributions.normal import LogVariance
+from nelbo.distributions.normal import Floored
 from nelbo.models.latent import LatentVariableModel
 
 ACTIVE = 0.01  # Burda et al. (2016), section 5.3
@@ -55,15 +55,15 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
 
 @contextmanager
 def _floor_counts(model: LatentVariableModel) -> Iterator[dict[str, list[float]]]:
-    """Shares at the floor of every `LogVariance` in the model, one a call, while the context is open."""
+    """Shares at the floor of every `Floored` in the model, one a call, while the context is open."""
     shares: dict[str, list[float]] = {}
     handles = []
     for name, module in model.named_modules():
-        if not isinstance(module, LogVariance):
+        if not isinstance(module, Floored):
             continue
         found = shares.setdefault(name, [])
 
-        def look(owner: LogVariance, _: object, out: Tensor, found: list[float] = found) -> None:
+        def look(owner: Floored, _: object, out: Tensor, found: list[float] = found) -> None:
             found.append(float(owner.share_at_floor(out)))
 
         handles.append(module.register_forward_hook(look))

@@ -6,19 +6,18 @@ import functools
 from collections.abc import Sequence
 from typing import ClassVar, final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from nelbo.core import Batch
+from nelbo.core import Batch, full_precision
 from nelbo.data.spec import Kind
 from nelbo.distributions.bernoulli import LogitBernoulli
 from nelbo.likelihoods.elementwise import Elementwise
+from nelbo.networks.mlp import apply
 from nelbo.registry import register
 
-FACTORS = 64  # 2^64 is far from float32's largest number
-WORTH_IT = 8
+FACTORS = 64  # 2^-64 is far from float32's smallest number
 
 
 @register("likelihood/bernoulli")
@@ -44,32 +43,41 @@ class BernoulliLikelihood(Elementwise):
         return px.mode
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
-        """The generic sum with its sign taken after summing; for many draws of few rows x'l is a matrix product."""
+        """sum_j x_j l_j - log(1 + exp l_j) of the logits l, in fewer passes over them than cell by cell."""
         if batch.mask is not None or batch.log_jacobian is not None:
             return super().log_px(z, batch)
         draws, rows = z.shape[:2]
         context = None if batch.context is None else batch.context.repeat(draws, 1)
-        logits = self.emit(z.flatten(0, 1), context)[0].view(draws, rows, -1)  # [K, B, P]
+        logits = full_precision(apply(self.network, z.flatten(0, 1), context)).flatten(1)  # [K B, P]
         x = batch.x.flatten(1)
-        if draws < rows:
-            x = x.expand(draws, -1, -1)
-            return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
-        agreement: Tensor = (logits.transpose(0, 1) @ x.unsqueeze(-1)).squeeze(-1)  # [B, K]
-        return agreement.transpose(0, 1) - summed_softplus(logits)
+        if logits.requires_grad:
+            if draws == 1:
+                return ((logits * x).sum(-1) - F.softplus(logits).sum(-1)).unsqueeze(0)
+            logits = logits.view(draws, rows, -1)
+            return (logits * x).sum(-1) - F.softplus(logits).sum(-1)
+        logits = logits.view(draws, rows, -1)
+        return _agreement(logits, x - 0.5) - _half_normaliser(logits)
 
 
-def summed_softplus(logits: Tensor) -> Tensor:
-    """sum_j log(1 + exp l_j) over the last dimension.
+def _agreement(logits: Tensor, signs: Tensor) -> Tensor:
+    """sum_j s_j l_j, [K, B, P] and [B, P] -> [K, B]; for many draws of few rows a product of matrices."""
+    if len(logits) < len(signs):
+        return (logits * signs).sum(-1)
+    agreement: Tensor = (logits.transpose(0, 1) @ signs.unsqueeze(-1)).squeeze(-1)  # [B, K]
+    return agreement.transpose(0, 1)
 
-    Without gradients, as sum_j max(l_j, 0) + log prod_j (1 + exp(-|l_j|)), with products of as many factors as divide
-    the dimension, up to 64, each between 1 and 2: one logarithm serves them all.
+
+def _half_normaliser(logits: Tensor) -> Tensor:
+    """sum_j log(exp(l_j / 2) + exp(-l_j / 2)) over the last dimension, without gradients.
+
+    This is sum_j abs(l_j) / 2 - log sigmoid(abs(l_j)); the sigmoids are between 1/2 and 1, so that one logarithm
+    serves a product of as many of them as divide the dimension, up to 64.
     """
     group = _largest_divisor(logits.shape[-1])
-    if group < WORTH_IT or (torch.is_grad_enabled() and logits.requires_grad):
-        return F.softplus(logits).sum(-1)
-    factors = logits.abs().neg_().exp_().add_(1.0)
-    products = factors.view(*logits.shape[:-1], -1, group).prod(-1)
-    return logits.clamp(min=0.0).sum(-1) + products.log().sum(-1)
+    sizes = logits.abs()
+    half = 0.5 * sizes.sum(-1)
+    products = sizes.sigmoid_().view(*logits.shape[:-1], -1, group).prod(-1) if group > 1 else sizes.sigmoid_()
+    return half - products.log().sum(-1)
 
 
 @functools.lru_cache

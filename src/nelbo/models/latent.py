@@ -64,8 +64,9 @@ class LatentVariableModel(Model):
         With `analytic`, the KL is in closed form where one is known for this pair of prior and posterior; where none
         is, the densities are returned instead and the KL is a Monte Carlo one.
         """
-        q = self.posterior(batch.inputs, batch.context)
-        p = self.prior(batch.context, self.posterior)
+        posterior = self.posterior
+        q = posterior(batch.inputs, batch.context)
+        p = self.prior(batch.context, posterior)
         closed_form = rate(q, p) if analytic else None
         z, log_qz = rsample_with_log_prob(q, samples, draw, density=closed_form is None)
         log_px = self.likelihood.log_px(z, batch)

@@ -7,24 +7,20 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nelbo.core import Batch, Loss, Model, SinglePhase, Terms
 from nelbo.errors import ConfigError
 from nelbo.registry import register
 
 
-class KLEstimator(nn.Module, ABC):
+class KLEstimator(ABC):
     """How KL(q(z given x) || p(z)) is estimated: [B] in nats."""
 
     analytic: ClassVar[bool]
 
     @abstractmethod
-    def forward(self, terms: Terms) -> Tensor: ...
-
-    def __call__(self, terms: Terms) -> Tensor:
-        kl: Tensor = super().__call__(terms)
-        return kl
+    def __call__(self, terms: Terms) -> Tensor: ...
 
 
 @register("kl/analytic")
@@ -34,8 +30,10 @@ class AnalyticKL(KLEstimator):
 
     analytic = True
 
-    def forward(self, terms: Terms) -> Tensor:
-        return _sampled(terms) if terms.kl is None else over_draws(terms.kl.sum(0))
+    def __call__(self, terms: Terms) -> Tensor:
+        if terms.kl is None:
+            return _sampled(terms)
+        return terms.kl.sum((0, 1)) if terms.kl.shape[1] == 1 else terms.kl.sum(0).mean(0)
 
 
 @register("kl/sampled")
@@ -45,7 +43,7 @@ class SampledKL(KLEstimator):
 
     analytic = False
 
-    def forward(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: Terms) -> Tensor:
         return _sampled(terms)
 
 
@@ -87,9 +85,10 @@ class ELBO(SinglePhase):
         terms = self.model.terms(batch, self.samples, analytic=self.kl.analytic)
         log_px = over_draws(terms.log_px)
         kl = self.kl(terms)
-        parts = {"likelihood": -log_px, "kl": self.beta * kl, **terms.penalties}
-        loss = functools.reduce(torch.add, parts.values()).mean()
-        return Loss(loss, (log_px - kl).detach(), parts)
+        weighted = self.beta * kl
+        loss = functools.reduce(torch.add, terms.penalties.values(), weighted - log_px)
+        parts = {"likelihood": -log_px, "kl": weighted, **terms.penalties}
+        return Loss(loss.mean(), (log_px - kl).detach(), parts)
 
 
 def _sampled(terms: Terms) -> Tensor:

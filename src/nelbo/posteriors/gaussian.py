@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor, nn
 
 from nelbo.core import Posterior, full_precision
-from nelbo.distributions.normal import DiagonalNormal, LogVariance
+from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import CompositionError
 from nelbo.networks.mlp import apply
 from nelbo.registry import register
@@ -35,8 +35,9 @@ class GaussianPosterior(Posterior):
             )
         self.dim: int | None = emitted // 2 if isinstance(emitted, int) else None
         self.network = network
-        self.log_variance = LogVariance(min_log_variance)
+        self.variance = Variance(min_log_variance)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalNormal:
         loc, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
-        return DiagonalNormal(loc, self.log_variance(raw))
+        variance = self.variance(raw)
+        return DiagonalNormal(loc, variance.log(), variance)

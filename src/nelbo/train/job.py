@@ -45,7 +45,14 @@ class Job:
     spec: DataSpec  # of the transformed data, with scaling
     objective_spec: Mapping[str, Any]
 
-    def batches(self, part: str, *, batch_size: int | None = None, device: torch.device | None = None) -> Batches:
+    def batches(
+        self,
+        part: str,
+        *,
+        batch_size: int | None = None,
+        device: torch.device | None = None,
+        labels: bool = True,
+    ) -> Batches:
         """The batches of `train`, `validation` or `test` rows."""
         return Batches(
             self.data,
@@ -56,6 +63,7 @@ class Job:
             seed=self.settings.seed,
             device=device or torch.device("cpu"),
             shuffle=part == "train",
+            labels=labels,
         )
 
     def build(self, networks: Mapping[str, nn.Module] | None = None) -> SinglePhase:
@@ -123,7 +131,9 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     """The trainer of a job, ready to fit."""
     settings = job.settings
     engine = Engine(settings.device, settings.precision, settings.compile)
-    batches = job.batches("train", device=engine.device)
+    objective = job.build()
+    places: dict[str, Any] = {"device": engine.device, "labels": objective.reads_labels}
+    batches = job.batches("train", **places)
     steps = settings.steps or len(batches) * (settings.epochs or 1)
     plan = Plan(
         steps=steps,
@@ -138,8 +148,8 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     )
     held_out = None
     if len(job.split.validation):
-        held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), device=engine.device)
-    return Trainer(job.build(), batches, held_out, plan, engine, checkpoint, listeners)
+        held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
+    return Trainer(objective, batches, held_out, plan, engine, checkpoint, listeners)
 
 
 def model_of(objective: SinglePhase) -> Model:

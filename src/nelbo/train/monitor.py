@@ -15,44 +15,54 @@ from nelbo.core import Loss
 from nelbo.errors import StorageError
 from nelbo.storage import write_text
 
+_BOUND = " bound"  # no part has this name
+FOLD = 32  # steps
+
 
 @final
 class Ledger:
-    """The bounds and loss parts of some steps, kept as the [B] vectors they came as.
+    """Sums, in float64, of the bounds and loss parts of some steps.
 
-    Nothing is reduced when a step is added: the step computes nothing only to show it.
+    Steps are noted as they come and added up `FOLD` at a time, so that a step computes nothing only to show it.
     """
 
     def __init__(self) -> None:
-        self._bounds: list[Tensor] = []
-        self._parts: dict[str, list[Tensor]] = {}
+        self._noted: list[tuple[int, dict[str, Tensor]]] = []
+        self._sums: dict[str, float] = {}
         self.rows = 0
 
     def add(self, loss: Loss, rows: int) -> None:
-        self.rows += rows
+        """Note a step over `rows` data."""
+        figures = {name: part.detach() for name, part in loss.parts.items()}
         if loss.bound is not None:
-            self._bounds.append(loss.bound)
-        for name, part in loss.parts.items():
-            self._parts.setdefault(name, []).append(part.detach())
+            figures[_BOUND] = loss.bound
+        self.rows += rows
+        self._noted.append((rows, figures))
+        if len(self._noted) == FOLD:
+            self._fold()
 
     def summary(self) -> dict[str, float]:
         """Means over the rows, in nats: bound, likelihood, KL (unweighted), other parts as in the loss."""
-        means = {name: _mean(parts) for name, parts in self._parts.items()}
+        self._fold()
+        means = {name: total / self.rows for name, total in self._sums.items()}
+        bound = means.pop(_BOUND, None)
         result: dict[str, float] = {"loss": sum(means.values())}
         log_px = -means.pop("likelihood") if "likelihood" in means else None
-        if self._bounds:
-            result["bound"] = _mean(self._bounds)
+        if bound is not None:
+            result["bound"] = bound
         if log_px is not None:
             result["likelihood"] = log_px
-        if log_px is not None and self._bounds:
+        if log_px is not None and bound is not None:
             # The weighted KL is in the parts; the KL itself is what separates likelihood and bound.
-            result["kl"] = log_px - result["bound"]
+            result["kl"] = log_px - bound
             means.pop("kl", None)
         return {**means, **result}
 
-
-def _mean(vectors: list[Tensor]) -> float:
-    return float(torch.cat([vector.reshape(-1) for vector in vectors]).double().mean())
+    def _fold(self) -> None:
+        for name in self._noted[0][1] if self._noted else ():
+            vectors = [v if v.dim() else v.expand(rows) for rows, figures in self._noted for v in (figures[name],)]
+            self._sums[name] = self._sums.get(name, 0.0) + float(torch.cat(vectors).double().sum())
+        self._noted = []
 
 
 @dataclass(frozen=True)
