@@ -24,8 +24,8 @@ def rate(q: Distribution, p: Distribution) -> Tensor | None:
 
 def _diagonal_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:
     """(sigma^2 + mu^2 - 1 - log sigma^2) / 2; Kingma and Welling (2013), appendix B."""
-    second_moment = q.variance + q.loc.square()
-    return (0.5 * (second_moment - q.log_variance) - 0.5).transpose(0, -1)
+    per_dimension = (q.variance + q.loc.square() - q.log_variance).sub_(1.0).mul_(0.5)
+    return per_dimension.transpose(0, -1)
 
 
 def _diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:

@@ -139,7 +139,10 @@ class DiagonalNormal(Distribution):
         return torch.exp(0.5 * self.log_variance) if self._variance is None else self._variance.sqrt()
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
-        noise = torch.randn(*sample_shape, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
+        if sample_shape:
+            noise = torch.randn(*sample_shape, *self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
+        else:
+            noise = torch.randn_like(self.loc)
         return self.loc + self.stddev * noise  # one operation less than `addcmul`, with its gradient
 
     def from_noise(self, noise: Tensor) -> Tensor:
