@@ -158,6 +158,13 @@ def test_files_of_a_newer_version_are_refused(finished: Run, file: str) -> None:
         finished.load_model()
 
 
+@pytest.mark.parametrize("content", [[], {"format": 1}, {"format": 1, "spec": "vae"}])
+def test_a_model_without_a_description_is_refused(finished: Run, content: object) -> None:
+    (finished.folder / "model" / "config.json").write_text(json.dumps(content))
+    with pytest.raises(StorageError, match="does not describe a model"):
+        finished.load_model()
+
+
 def test_weights_of_another_training_are_refused(tmp_path: Path, finished: Run) -> None:
     other = fit(job(seed=1), tmp_path / "other")
     stolen = (other.folder / "model" / "model.safetensors").read_bytes()

@@ -218,6 +218,8 @@ def save_model(folder: Path, model: Model, data: DataSpec) -> None:
 def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) -> Model:
     """A model from its folder, in evaluation mode; nothing but registered constructors runs."""
     config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("spec"), dict):
+        raise StorageError(f"{folder}/config.json does not describe a model (it has no spec); restore it from a copy")
     if int(config.get("format", 0)) > MODEL_FORMAT:
         raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten

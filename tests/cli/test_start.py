@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from .conftest import TINY, call, environment, succeed
+from .conftest import TINY, call, environment, refuse, succeed
 
 COMMANDS = (
     "train", "evaluate", "sample", "reconstruct", "encode",
@@ -61,9 +61,25 @@ def test_the_version_is_printed() -> None:
     assert succeed("--version").out.strip() == f"nelbo {nelbo.__version__}"
 
 
-def test_an_unknown_option_or_command_is_status_two() -> None:
-    assert call("train", "digits", "--latnet", 3).status == 2
-    assert call("tarin").status == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "digits", "--latnet", 3), "--latnet"),
+        (("train", "digits", "--latent", "many"), "--latent"),
+        (("train", "digits", "mnist"), "mnist"),
+        (("tarin",), "'train'"),
+        (("sample",), "RUN"),
+    ],
+)
+def test_words_that_are_no_command_are_refused_in_one_sentence(words: tuple[object, ...], said: str) -> None:
+    sentence = refuse(*words)
+    assert said in sentence
+    assert sentence.endswith(" --help")
+    assert "nelbo" in sentence
+
+
+def test_without_words_the_help_is_shown() -> None:
+    assert "train" in call().out
 
 
 def test_sigint_ends_a_training_in_one_line(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_every_warmup_stays_between_0_and_1_and_ends_at_its_final_value(schedule
         ("linear:infepochs", "with its unit (10epochs, 500steps)"),
         ("linear:10years", "with its unit (10epochs, 500steps)"),
         ("linear:0.2,cycles=3", "options it does not know"),
+        ("linear:0.2,cycles=4", "options it does not know"),
         ("linear:0.2,power=2", "options it does not know"),
         ("cyclic:0.2,cycle=2", "options it does not know"),
         ("cyclic:0.2,cycles=0", "cycles must be a whole number, 1 or more"),

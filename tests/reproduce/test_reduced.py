@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
@@ -23,6 +25,10 @@ def measured(job: Job, model: Model, part: str, draws: int) -> tuple[float, floa
     return float(estimate.bound.mean()), float(estimate.log_likelihood.mean())
 
 
+def _copied(passed: Iterable[tuple[int, Model]]) -> Iterator[tuple[int, Model]]:
+    return ((step, copy.deepcopy(model)) for step, model in passed)
+
+
 def test_a_linear_vae_reaches_probabilistic_pca() -> None:
     settings = {**ppca.SETTINGS, "source": "digits", "epochs": 300, "latent": 2, "threads": 1}
     job = prepare(resolve(recipes.find("linear-vae").defaults, settings))
@@ -39,7 +45,10 @@ def test_a_linear_vae_reaches_probabilistic_pca() -> None:
 def test_static_mnist_trains_as_a_plain_loop_does() -> None:
     steps = 400
     job = prepare(resolve(altosaar.SETTINGS, {"steps": steps, "threads": 1}))
+    at_half, whole = (dict(model.state_dict()) for _, model in _copied(altosaar.passing(job, (steps // 2, steps))))
     objective, _, _ = train(job)
+    assert all(torch.equal(whole[name], value) for name, value in model_of(objective).state_dict().items())
+    assert not torch.equal(at_half["likelihood.network.layers.0.weight"], whole["likelihood.network.layers.0.weight"])
     bound, value = measured(job, model_of(objective), "test", 16)
     x = job.data.x[job.split.train].float().flatten(1)
     held_out = job.data.x[job.split.test].float().flatten(1)

@@ -5,16 +5,38 @@ Modules here import heavy things inside functions, so that `nelbo --help` answer
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def main() -> None:
     """Run a command: a user's mistake is one sentence and status 2, a defect of ours a traceback and status 1."""
     import sys
 
+    import typer
+
     from nelbo.cli.app import app
     from nelbo.errors import NelboError
 
+    # That of click, wherever this version of typer keeps it.
+    usage_error: type[Exception] = typer.BadParameter.__bases__[0]
     try:
-        app(prog_name="nelbo")
+        sys.exit(app(prog_name="nelbo", standalone_mode=False))
     except NelboError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(problem))
+    except usage_error as problem:
+        _refuse(_usage(problem))
+
+
+def _usage(problem: Any) -> str:
+    """What is wrong with the words of a command, in one sentence; nothing where the help was shown instead."""
+    message = problem.format_message().rstrip(".")
+    path = problem.ctx.command_path if problem.ctx else "nelbo"
+    return f"{message[:1].lower()}{message[1:]}; see {path} --help" if message else ""
+
+
+def _refuse(sentence: str) -> None:
+    import sys
+
+    if sentence:
+        print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(2)

@@ -100,11 +100,12 @@ def parse_schedule(text: str, total_steps: int, steps_per_epoch: int) -> Schedul
             f"--warmup {text} takes {length} steps but the run has only {total_steps}, so beta would never reach its "
             f"final value; shorten it (e.g. --warmup {name}:0.2) or train longer"
         )
-    cycles = options.pop("cycles", 4)
-    if options or (name == "linear" and cycles != 4):
+    known = {"cycles"} if name == "cyclic" else set()
+    if not known.issuperset(options):
         raise ConfigError(f"--warmup {text} has options it does not know; write e.g. linear:0.2 or cyclic:0.8,cycles=4")
     if name == "linear":
         return Linear(length)
+    cycles = options.get("cycles", 4)
     if not isinstance(cycles, int) or cycles < 1:
         raise ConfigError(f"--warmup {text}: cycles must be a whole number, 1 or more")
     return Cyclic(length, cycles)
