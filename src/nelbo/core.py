@@ -12,8 +12,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from typing import TYPE_CHECKING
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ __all__ = [
     "Posterior",
     "Prior",
     "SinglePhase",
+    "Space",
     "Terms",
 ]
 
@@ -119,8 +120,19 @@ class Loss:
     parts: Mapping[str, Tensor]  # [B] or [], attached; their means sum to loss
 
 
+class Space(StrEnum):
+    """What latents are; a prior and a posterior must agree on it."""
+
+    REAL = "real vectors"
+    STICKS = "sticks between 0 and 1"
+    SPHERE = "unit vectors"
+    ONE_HOT = "one-hot codes"
+
+
 class Prior(nn.Module, ABC):
     """p(z): called with the context and the posterior it serves, returns a distribution over z."""
+
+    space: ClassVar[Space] = Space.REAL
 
     @abstractmethod
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
@@ -129,9 +141,20 @@ class Prior(nn.Module, ABC):
 
         def __call__(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
 
+    def code(self, z: Tensor) -> Tensor:
+        """What the decoder reads of z, `[..., D] -> [..., D]`; z itself unless the prior says otherwise."""
+        return z
+
 
 class Posterior(nn.Module, ABC):
     """q(z given x), the recognition model: reads data, returns a distribution over z with event shape [D]."""
+
+    space: ClassVar[Space] = Space.REAL
+
+    @classmethod
+    def outputs(cls, dim: int) -> int:
+        """How many network outputs D latent dimensions need."""
+        return 2 * dim
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor | None = None) -> Distribution: ...

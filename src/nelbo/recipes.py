@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from nelbo.core import Posterior
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import transform as named_transform
 from nelbo.errors import CompositionError, ConfigError, unknown
@@ -56,12 +57,8 @@ def vae(data: DataSpec, settings: Settings) -> Spec:
     """Variational autoencoder: standard normal prior, diagonal Gaussian posterior, likelihood by kind of data."""
     model = {
         "part": "model/latent",
-        "prior": {"part": "prior/standard", "dim": settings.latent},
-        "posterior": {
-            "part": "posterior/gaussian",
-            "network": _encoder(data, settings, 2 * settings.latent),
-            "min_log_variance": settings.min_log_variance,
-        },
+        "prior": _prior(data, settings),
+        "posterior": _posterior(data, settings),
         "likelihood": _likelihood(data, settings),
     }
     return _objective(settings, model)
@@ -169,6 +166,27 @@ def _objective(settings: Settings, model: Spec) -> Spec:
     )
 
 
+def _prior(data: DataSpec, settings: Settings) -> Spec:
+    name, options = parse_part(settings.prior)
+    known: Spec = {
+        "dim": settings.latent,
+        "shape": list(data.event_shape),
+        "bounded": data.scaling.name == "unit" or data.kind in {Kind.BINARY, Kind.UNIT},
+    }
+    return _filled(f"prior/{name}", lookup(f"prior/{name}"), options, known)
+
+
+def _posterior(data: DataSpec, settings: Settings) -> Spec:
+    name, options = parse_part(settings.posterior)
+    cls = cast("type[Posterior]", lookup(f"posterior/{name}"))
+    known: Spec = {
+        "network": _encoder(data, settings, cls.outputs(settings.latent)),
+        "dim": settings.latent,
+        "min_log_variance": settings.min_log_variance,
+    }
+    return _filled(f"posterior/{name}", cls, options, known)
+
+
 def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
     name, options = parse_part(settings.likelihood)
@@ -180,7 +198,7 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
         "scale": _plain(data.scaling.scale),
         "min_log_variance": settings.min_log_variance,
     }
-    outputs = cls.outputs_per_cell(options)
+    outputs = cls.outputs_per_cell({**known, **options})
     return _filled(f"likelihood/{name}", cls, options, {"network": _decoder(data, settings, outputs), **known})
 
 

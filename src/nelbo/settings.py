@@ -36,6 +36,8 @@ class Settings(BaseModel):
     # The model.
     recipe: str = "vae"
     latent: int = Field(default=16, ge=1)
+    prior: str = "standard"
+    posterior: str = "gaussian"
     likelihood: str = "auto"
     network: str = "mlp"
     hidden: tuple[int, ...] = (512, 256)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Draw, Likelihood, Model, Posterior, Prior, Terms
+from nelbo.core import Batch, Draw, Likelihood, Model, Posterior, Prior, Space, Terms
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.distributions.kl import rate
 from nelbo.errors import CompositionError
-from nelbo.registry import register
+from nelbo.registry import register, registered
 
 
 @register("model/latent")
@@ -38,6 +38,11 @@ class LatentVariableModel(Model):
             raise CompositionError(
                 f"the prior has {dim} latent dimensions but the posterior {emitted}; give both the same size"
             )
+        if prior.space is not posterior.space:
+            raise CompositionError(
+                f"{_name(prior)} is over {prior.space.value} but {_name(posterior)} over {posterior.space.value}; "
+                f"{_remedy(prior.space)}, or {_remedy(posterior.space)}"
+            )
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
@@ -47,7 +52,7 @@ class LatentVariableModel(Model):
         return self.posterior(batch.inputs, batch.context)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        return self.likelihood(z, context)
+        return self.likelihood(self.prior.code(z), context)
 
     def sample(self, n: int, context: Tensor | None = None) -> Distribution:
         prior = self.prior(context, self.posterior)
@@ -66,17 +71,18 @@ class LatentVariableModel(Model):
         """
         posterior = self.posterior
         q = posterior(batch.inputs, batch.context)
-        p = self.prior(batch.context, posterior)
+        prior = self.prior
+        p = prior(batch.context, posterior)
         closed_form = rate(q, p) if analytic else None
         z, log_qz = rsample_with_log_prob(q, samples, draw, density=closed_form is None)
-        log_px = self.likelihood.log_px(z, batch)
+        log_px = self.likelihood.log_px(prior.code(z), batch)
         if closed_form is not None:
             return Terms(z, log_px, q, kl=closed_form.unsqueeze(1))
         return Terms(z, log_px, q, log_pz=p.log_prob(z), log_qz=log_qz)
 
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
         prior = self.prior(batch.context, self.posterior)
-        log_joint: Tensor = self.likelihood.log_px(z, batch) + prior.log_prob(z)
+        log_joint: Tensor = self.likelihood.log_px(self.prior.code(z), batch) + prior.log_prob(z)
         return log_joint
 
     @property
@@ -88,3 +94,17 @@ class LatentVariableModel(Model):
     def reconstruct(self, batch: Batch) -> Distribution:
         """p(x given z) at the posterior mean."""
         return self.decode(self.encode(batch).mean, batch.context)
+
+
+def _name(part: Prior | Posterior) -> str:
+    kind = "prior" if isinstance(part, Prior) else "posterior"
+    return f"the {kind} {str(vars(part).get('_part', type(part).__name__)).rpartition('/')[2]!r}"
+
+
+def _remedy(space: Space) -> str:
+    """The parts over a space, as flags."""
+
+    def names(kind: str) -> str:
+        return " or ".join(name for name, cls in registered(kind) if getattr(cls, "space", None) is space)
+
+    return f"for {space.value} give --prior {names('prior')} with --posterior {names('posterior')}"
