@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions import Distribution
 
 from nelbo.core import Draw
@@ -26,6 +26,15 @@ class Stoppable(Protocol):
     def stopped(self) -> Distribution: ...
 
 
+@runtime_checkable
+class OwnDensity(Protocol):
+    """A distribution that knows the density of its own draws cheaper than that of any z (a flow)."""
+
+    def rsample_with_log_prob(self, sample_shape: Size = ...) -> tuple[Tensor, Tensor]: ...
+
+    def from_noise_with_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 def rsample_with_log_prob(
     q: Distribution, samples: int, draw: Draw = Draw.PATHWISE, density: bool = True
 ) -> tuple[Tensor, Tensor | None]:
@@ -40,6 +49,8 @@ def rsample_with_log_prob(
     CompositionError
         If q cannot be drawn the way the gradient estimator needs.
     """
+    if density and draw is Draw.PATHWISE and isinstance(q, OwnDensity):
+        return q.rsample_with_log_prob(Size((samples,)))
     if draw is Draw.SCORE:
         z = q.sample((samples,))
     elif q.has_rsample:
@@ -60,8 +71,10 @@ def rsample_with_log_prob(
     )
 
 
-def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> Tensor:
-    """K draws [K, B, D] from noise that every row shares, so that a row's score does not depend on its neighbours.
+def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """K draws [K, B, D] from noise that every row shares, and their log densities [K, B].
+
+    With common noise a row's score does not depend on its neighbours.
 
     Raises
     ------
@@ -72,4 +85,8 @@ def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> Te
         raise CompositionError(f"{type(q).__name__} cannot draw with noise common to all rows")
     dim = q.event_shape[0]
     noise = torch.randn(samples, 1, dim, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
-    return q.from_noise(noise)
+    if isinstance(q, OwnDensity):
+        return q.from_noise_with_log_prob(noise)
+    # The draws of a row lie together, so that it is decoded without a copy.
+    z = q.from_noise(noise).transpose(0, 1).contiguous().transpose(0, 1)
+    return z, q.log_prob(z)

@@ -20,15 +20,19 @@ FIXED_DRAWS = 256  # for moments that have no closed form
 
 
 def zuko() -> Any:
-    """The package, imported without its effects on torch."""
+    """The package, imported without its effects on torch's own distributions."""
     held = vars(Distribution)
     validate, table = held["_validate_args"], held["arg_constraints"]
     try:
-        import zuko.flows as package
+        import zuko.distributions
+        import zuko.flows
     finally:
         Distribution._validate_args = validate
         Distribution.arg_constraints = table
-    return package
+    for found in vars(zuko.distributions).values():
+        if isinstance(found, type) and found.__module__ == "zuko.distributions":
+            found._validate_args, found.arg_constraints = False, {}  # what it asked of all, for its own alone
+    return zuko.flows
 
 
 def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[int]) -> nn.ModuleList:

@@ -51,4 +51,5 @@ class FullGaussianPosterior(Posterior):
         features = full_precision(apply(self.network, x, context))
         loc, raw, off = features.split([self.dim, self.dim, self.below.shape[1]], -1)
         factor = torch.diag_embed(torch.exp(0.5 * self.log_variance(raw)))
-        return FullNormal(loc, factor.index_put((..., self.below[0], self.below[1]), off))
+        factor[..., self.below[0], self.below[1]] = off
+        return FullNormal(loc, factor)

@@ -1,0 +1,103 @@
+"""Kumaraswamy's distribution against quadrature, the beta where they agree, and its own inverse CDF."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from nelbo.distributions.kumaraswamy import Kumaraswamy, log1mexp
+
+SHAPES = pytest.mark.parametrize(("a", "b"), [(1.0, 5.0), (0.3, 0.7), (4.0, 2.5), (30.0, 0.05), (0.05, 30.0)])
+
+
+def law(a: float, b: float, dtype: torch.dtype = torch.float64) -> Kumaraswamy:
+    return Kumaraswamy(torch.tensor([math.log(a)], dtype=dtype), torch.tensor([math.log(b)], dtype=dtype))
+
+
+def density(a: float, b: float, v: float) -> mpmath.mpf:
+    return a * b * mpmath.power(v, a - 1) * mpmath.power(1 - mpmath.power(v, a), b - 1)
+
+
+@SHAPES
+def test_the_density_is_the_formula_in_many_digits(a: float, b: float) -> None:
+    values = torch.tensor([1e-6, 0.01, 0.3, 0.5, 0.9, 0.999]).double().unsqueeze(-1)
+    with mpmath.workdps(60):
+        expected = [float(mpmath.log(density(mpmath.mpf(a), mpmath.mpf(b), mpmath.mpf(float(v))))) for v in values]
+    np.testing.assert_allclose(law(a, b).log_prob(values), expected, rtol=1e-9, atol=1e-9)
+
+
+@SHAPES
+def test_moments_are_those_of_quadrature(a: float, b: float) -> None:
+    with mpmath.workdps(30):
+        # In u = F(v) the integrand is bounded, whatever the density does at the ends.
+        moments = [
+            float(mpmath.quad(lambda u, n=n: mpmath.power(1 - mpmath.power(u, 1 / b), n / a), [0, 0.5, 1]))
+            for n in (1, 2)
+        ]
+    found = law(a, b)
+    assert float(found.mean) == pytest.approx(moments[0], rel=1e-6)
+    assert float(found.variance) == pytest.approx(moments[1] - moments[0] ** 2, rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.0, 5.0), (1.0, 0.4), (3.0, 1.0), (0.5, 1.0)])
+def test_with_a_shape_of_one_it_is_a_beta(a: float, b: float) -> None:
+    values = torch.linspace(0.01, 0.99, 50).double().unsqueeze(-1)
+    np.testing.assert_allclose(law(a, b).log_prob(values), stats.beta(a, b).logpdf(values[:, 0]), rtol=1e-10, atol=1e-10)
+
+
+@SHAPES
+def test_draws_follow_the_distribution_function(a: float, b: float) -> None:
+    torch.manual_seed(0)
+    drawn = law(a, b).rsample((20_000,))[:, 0]
+    inside = drawn[(drawn > 1e-12) & (drawn < 1 - 1e-12)]
+    result = stats.kstest(inside.numpy(), lambda v: 1 - (1 - v**a) ** b)
+    assert result.pvalue > 1e-4 / 5 or len(inside) < len(drawn)
+
+
+def test_common_noise_gives_the_quantiles() -> None:
+    noise = torch.tensor([[-1.0], [0.0], [2.0]]).double()
+    a, b = 2.0, 3.0
+    u = torch.special.ndtr(noise)
+    torch.testing.assert_close(law(a, b).from_noise(noise), (1 - u ** (1 / b)) ** (1 / a))
+
+
+def test_gradients_of_draws_and_densities_are_those_of_finite_differences() -> None:
+    u = torch.tensor([[0.1, 0.5], [0.7, 0.9]]).double()
+    shapes = torch.tensor([[0.3, -0.5]]).double().requires_grad_(), torch.tensor([[-0.2, 0.8]]).double().requires_grad_()
+
+    def draw(log_a: Tensor, log_b: Tensor) -> Tensor:
+        return Kumaraswamy(log_a, log_b).from_noise(torch.special.ndtri(u))
+
+    def score(log_a: Tensor, log_b: Tensor) -> Tensor:
+        return Kumaraswamy(log_a, log_b).log_prob(u)
+
+    assert gradcheck(draw, shapes)
+    assert gradcheck(score, shapes)
+
+
+@pytest.mark.parametrize("log_a", [-7.0, 0.0, 4.0])
+@pytest.mark.parametrize("log_b", [-7.0, 0.0, 4.0])
+@pytest.mark.parametrize("noise", [-8.0, 0.0, 8.0])
+def test_extreme_shapes_and_noise_stay_inside_in_single_precision(log_a: float, log_b: float, noise: float) -> None:
+    a, b = (torch.full((1,), value, requires_grad=True) for value in (log_a, log_b))
+    q = Kumaraswamy(a, b)
+    drawn = q.from_noise(torch.full((1,), noise))
+    assert bool(((drawn > 0) & (drawn < 1)).all())
+    log_density = q.log_prob(drawn)
+    gradients = torch.autograd.grad(log_density.sum(), (a, b))
+    assert bool(torch.isfinite(log_density).all())
+    assert all(bool(torch.isfinite(g).all()) for g in gradients)
+
+
+def test_the_logarithm_of_one_minus_exp_keeps_its_digits() -> None:
+    t = -torch.logspace(-300, 2, 200, dtype=torch.float64)
+    with mpmath.workdps(400):
+        expected = [float(mpmath.log(1 - mpmath.exp(mpmath.mpf(float(value))))) for value in t]
+    np.testing.assert_allclose(log1mexp(t), expected, rtol=1e-13)
