@@ -151,7 +151,9 @@ def test_a_mixture_of_one_is_its_component() -> None:
     torch.testing.assert_close(LogisticMixture(torch.zeros(1, 1), loc, log_scale, 17).log_prob(x), single.log_prob(x))
 
 
-@pytest.mark.parametrize("px", [mixture(17), Levels(torch.randn(5, 17, dtype=torch.float64))], ids=["mixture", "levels"])
+@pytest.mark.parametrize(
+    "px", [mixture(17), Levels(torch.randn(5, 17, dtype=torch.float64))], ids=["mixture", "levels"]
+)
 def test_drawn_levels_follow_the_masses(px: LogisticMixture | Levels) -> None:
     torch.manual_seed(0)
     drawn = px.sample((20_000,))

@@ -49,7 +49,9 @@ def test_moments_are_those_of_quadrature(a: float, b: float) -> None:
 @pytest.mark.parametrize(("a", "b"), [(1.0, 5.0), (1.0, 0.4), (3.0, 1.0), (0.5, 1.0)])
 def test_with_a_shape_of_one_it_is_a_beta(a: float, b: float) -> None:
     values = torch.linspace(0.01, 0.99, 50).double().unsqueeze(-1)
-    np.testing.assert_allclose(law(a, b).log_prob(values), stats.beta(a, b).logpdf(values[:, 0]), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        law(a, b).log_prob(values), stats.beta(a, b).logpdf(values[:, 0]), rtol=1e-10, atol=1e-10
+    )
 
 
 @SHAPES
@@ -70,7 +72,10 @@ def test_common_noise_gives_the_quantiles() -> None:
 
 def test_gradients_of_draws_and_densities_are_those_of_finite_differences() -> None:
     u = torch.tensor([[0.1, 0.5], [0.7, 0.9]]).double()
-    shapes = torch.tensor([[0.3, -0.5]]).double().requires_grad_(), torch.tensor([[-0.2, 0.8]]).double().requires_grad_()
+    shapes = (
+        torch.tensor([[0.3, -0.5]]).double().requires_grad_(),
+        torch.tensor([[-0.2, 0.8]]).double().requires_grad_(),
+    )
 
     def draw(log_a: Tensor, log_b: Tensor) -> Tensor:
         return Kumaraswamy(log_a, log_b).from_noise(torch.special.ndtri(u))

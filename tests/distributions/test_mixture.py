@@ -24,7 +24,8 @@ def law(components: int = 4, dim: int = 3, seed: int = 0) -> NormalMixture:
 def test_the_density_is_the_weighted_sum_of_scipys() -> None:
     p, z = law(), 3 * torch.randn(5, 6, 3, dtype=torch.float64)
     each = [
-        float(p.log_weights[c]) + norm(p.loc[c].numpy(), np.exp(0.5 * p.log_variance[c].numpy())).logpdf(z.numpy()).sum(-1)
+        float(p.log_weights[c])
+        + norm(p.loc[c].numpy(), np.exp(0.5 * p.log_variance[c].numpy())).logpdf(z.numpy()).sum(-1)
         for c in range(4)
     ]
     np.testing.assert_allclose(p.log_components(z), np.moveaxis(np.array(each), 0, -1), rtol=1e-10, atol=1e-10)

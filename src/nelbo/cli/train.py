@@ -24,6 +24,21 @@ def train(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="nelbo recipes lists them.", rich_help_panel=Model)] = None,
     latent: Annotated[int | None, typer.Option(help="Latent dimensions (default: 16).", rich_help_panel=Model)] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="standard, mixture:components=10, vamp:components=500, flow, stick-breaking; nelbo parts lists them "
+            "(default: standard).",
+            rich_help_panel=Model,
+        ),
+    ] = None,
+    posterior: Annotated[
+        str | None,
+        typer.Option(
+            help="gaussian, full-gaussian, iaf:steps=2,hidden=320, kumaraswamy, delta (default: gaussian).",
+            rich_help_panel=Model,
+        ),
+    ] = None,
     likelihood: Annotated[
         str | None,
         typer.Option(

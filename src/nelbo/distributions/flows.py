@@ -86,9 +86,7 @@ class Pushed(Distribution):
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         return self.rsample_with_log_prob(sample_shape)[0]
 
-    def rsample_with_log_prob(
-        self, sample_shape: Size | list[int] | tuple[int, ...] = Size()
-    ) -> tuple[Tensor, Tensor]:
+    def rsample_with_log_prob(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> tuple[Tensor, Tensor]:
         """A draw and its log density, in one pass."""
         return self._push(self.base.rsample(sample_shape))
 

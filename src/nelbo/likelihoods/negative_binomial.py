@@ -57,9 +57,7 @@ class NegativeBinomialLikelihood(Elementwise):
             raise unknown("dispersion of the negative-binomial likelihood", dispersion, get_args(Dispersion))
         super().__init__(network, shape, 2 if dispersion == "datum" else 1, scale=scale)
         self.per_datum = dispersion == "datum"
-        self.register_parameter(
-            "raw_log_dispersion", None if self.per_datum else nn.Parameter(torch.zeros(self.cells))
-        )
+        self.register_parameter("raw_log_dispersion", None if self.per_datum else nn.Parameter(torch.zeros(self.cells)))
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:

@@ -80,5 +80,3 @@ class StudentTLikelihood(Elementwise):
 
     def mode(self, px: Distribution) -> Tensor:
         return px.mode
-
-

@@ -40,9 +40,7 @@ class MixturePrior(Prior):
     section 2.
     """
 
-    def __init__(
-        self, dim: int, components: int = 10, spread: float = 1.0, min_log_variance: float = -14.0
-    ) -> None:
+    def __init__(self, dim: int, components: int = 10, spread: float = 1.0, min_log_variance: float = -14.0) -> None:
         super().__init__()
         if dim < 1 or components < 1:
             raise ConfigError(
