@@ -12,9 +12,9 @@ from typing import Any, final
 import torch
 
 import nelbo
-from nelbo.reproduce.record import commit
+from nelbo.reproduce.record import code, commit
 from nelbo.run import machine
-from nelbo.storage import write_json
+from nelbo.storage import read_json, write_json
 from ratios import Ratio
 
 RECORDS = Path(__file__).resolve().parent / "records"
@@ -67,6 +67,33 @@ def circumstances(benchmark: str, threads: int) -> dict[str, Any]:
         "threads": threads,
         "load_before": [round(value, 2) for value in os.getloadavg()],
     }
+
+
+@final
+class Record:
+    """A record that grows figure by figure, so that a long benchmark can be taken in parts.
+
+    Figures that are there already stay, unless they are measured again, as long as package, versions, machine and
+    parameters are those they were measured with.
+    """
+
+    def __init__(self, circumstances: dict[str, Any], keep: bool) -> None:
+        self._content = circumstances | {"code": code(), "figures": []}
+        self._keep = keep
+        path = RECORDS / f"{circumstances['benchmark']}.json"
+        if keep and path.exists():
+            before = read_json(path)
+            passing = {"figures", "date", "commit", "load_before"}
+            if all(before.get(name) == value for name, value in self._content.items() if name not in passing):
+                self._content["figures"] = before["figures"]
+
+    def add(self, measured: Measured) -> Measured:
+        """Note a figure, on disk if the record is to be kept."""
+        others = [figure for figure in self._content["figures"] if figure["name"] != measured.name]
+        self._content["figures"] = [*others, measured.as_json()]
+        if self._keep:
+            write_record(self._content)
+        return measured
 
 
 def write_record(content: dict[str, Any]) -> Path:

@@ -1,6 +1,6 @@
 """Training throughput: nelbo's trainer against a hand-written loop, and against pythae.
 
-    python benchmarks/throughput.py [--steps 2000] [--compile] [--without-pythae] [--record]
+    python benchmarks/throughput.py [--cases mlp-128 mlp-512 conv-128] [--compile] [--without-pythae] [--record]
 
 Against the loop: both are stepped in turns in one process, a coin deciding who goes first in each pair, and the same
 is done with two instances of the loop (the A/A control, whose interval should hold 1). A step of nelbo's is a full one
@@ -21,7 +21,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from nelbo.core import Batch
 from nelbo.errors import ConfigError, NelboError, TrainingError
 from nelbo.train.job import Job
 from nelbo.train.monitor import MetricsFile
-from outcome import Measured, circumstances, write_record
+from outcome import Measured, Record, circumstances
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from plain import PlainLoop, PlainVAE, copy_weights, plain_model
 from ratios import Ratio, Times, alternate, interleave, of_means, of_medians, of_rounds
@@ -50,24 +50,20 @@ EAGER_BAR, COMPILED_BAR, PYTHAE_BAR = 0.94, 1.0, 1.15
 
 def main() -> None:
     arguments = _arguments()
-    record = circumstances("throughput", arguments.threads) | {
-        "steps": arguments.steps,
-        "rounds": arguments.rounds,
-        "seed": arguments.seed,
-    }
+    parameters = {"steps": arguments.steps, "rounds": arguments.rounds, "seed": arguments.seed}
+    record = Record(circumstances("throughput", arguments.threads) | parameters, keep=arguments.record)
     torch.set_num_threads(arguments.threads)
-    measured: list[Measured] = []
     for case in (CASES[name] for name in arguments.cases):
-        measured += against_loop(case, arguments)
+        for measured in against_loop(case, arguments):
+            record.add(measured)
     if not arguments.without_pythae:
-        measured += whole_runs(CASES["mlp-128"], arguments)
+        for measured in whole_runs(CASES["mlp-128"], arguments):
+            record.add(measured)
     if arguments.steps < ENOUGH:
         print(f"{arguments.steps} steps show that everything runs; for figures and bars take {ENOUGH:,} or more")
-    if arguments.record:
-        print(f"record: {write_record(record | {'figures': [one.as_json() for one in measured]})}")
 
 
-def against_loop(case: Case, arguments: argparse.Namespace) -> list[Measured]:
+def against_loop(case: Case, arguments: argparse.Namespace) -> Iterator[Measured]:
     """Trainer and loop in turns; the loop and itself in turns; with `--compile`, the compiled ones as well."""
     job = job_of(case, threads=arguments.threads)
     x = binary_rows(job)
@@ -79,17 +75,14 @@ def against_loop(case: Case, arguments: argparse.Namespace) -> list[Measured]:
     def loop(compiled: bool = False) -> PlainLoop:
         return PlainLoop(_initial(case, job, compiled), x, order)
 
-    found = [
-        _control(f"{case.name}: loop / loop (A/A control)", loop(), loop(), arguments),
-        _trainer_and_loop(f"{case.name}: nelbo / loop", job, loop(), arguments, WARM_UP, EAGER_BAR),
-    ]
+    yield _control(f"{case.name}: loop / loop (A/A control)", loop(), loop(), arguments)
+    yield _trainer_and_loop(f"{case.name}: nelbo / loop", job, loop(), arguments, WARM_UP, EAGER_BAR)
     if arguments.compile:
         settings = job.settings.model_copy(update={"compile": True})
         compiled = replace(job, settings=settings)
         name = f"{case.name}: nelbo compiled / loop"
-        found.append(_trainer_and_loop(name, compiled, loop(), arguments, whole, COMPILED_BAR))
-        found.append(_trainer_and_loop(f"{name} compiled", compiled, loop(True), arguments, whole, None))
-    return found
+        yield _trainer_and_loop(name, compiled, loop(), arguments, whole, COMPILED_BAR)
+        yield _trainer_and_loop(f"{name} compiled", compiled, loop(True), arguments, whole, None)
 
 
 def whole_runs(case: Case, arguments: argparse.Namespace) -> list[Measured]:
@@ -210,12 +203,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=ENOUGH, help="of each side [%(default)s]")
     parser.add_argument("--rounds", type=int, default=ENOUGH_ROUNDS, help="of whole runs [%(default)s]")
     parser.add_argument("--epochs", type=int, default=2, help="measured in each whole run [%(default)s]")
-    parser.add_argument("--cases", nargs="+", choices=tuple(CASES), default=tuple(CASES))
+    parser.add_argument("--cases", nargs="*", choices=tuple(CASES), default=tuple(CASES))
     parser.add_argument("--compile", action="store_true", help="also the compiled trainer (needs g++)")
     parser.add_argument("--without-pythae", action="store_true", help="leave the whole runs out")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="[%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of who goes first [%(default)s]")
-    parser.add_argument("--record", action="store_true", help="write benchmarks/records/throughput.json")
+    parser.add_argument("--record", action="store_true", help="add to benchmarks/records/throughput.json")
     arguments = parser.parse_args()
     if min(arguments.steps, arguments.rounds, arguments.epochs, arguments.threads) < 1:
         raise ConfigError("--steps, --rounds, --epochs and --threads must be 1 or more")
