@@ -8,7 +8,7 @@ from typing import Any, final
 
 from nelbo.errors import unknown
 
-__all__ = ["Citation", "find", "of_data", "of_run", "software"]
+__all__ = ["Citation", "find", "of_data", "of_part", "of_run", "software"]
 
 FIRST = 2  # authors named in a short form; with more, the first and "et al."
 
@@ -80,6 +80,11 @@ def of_data(name: str) -> tuple[Citation, ...]:
     return (find(_DATA[name]),) if name in _DATA else ()
 
 
+def of_part(path: str) -> tuple[Citation, ...]:
+    """The sources of a part by its registered name, such as `prior/vamp`; none where it is common knowledge."""
+    return tuple(map(find, _PARTS.get(path, ())))
+
+
 def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]:
     """The sources of what a run is made of: recipe, likelihood, transform, optimiser, evaluation, baseline, data.
 
@@ -92,26 +97,44 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
     """
     likelihood = str(settings.get("likelihood", ""))
     name = likelihood.partition(":")[0]
-    keys = [recipe_key, "kingma2014", "rezende2014", *_PARTS.get(name, ())]
+    keys = [recipe_key, "kingma2014", "rezende2014"]
+    for kind in ("prior", "posterior", "likelihood"):
+        keys += _PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
     if name == "gaussian" and ("sigma" not in likelihood or "sigma=shared" in likelihood):
         keys.append("rybkin2021")
     if float(settings.get("beta", 1.0)) != 1.0:
         keys.append("higgins2017")
     for part in ("transform", "optimizer"):
-        keys += _PARTS.get(str(settings.get(part, "")).partition(":")[0], ())
+        keys += _PARTS.get(f"{part}/{str(settings.get(part, '')).partition(':')[0]}", ())
     keys += ["burda2016", "tipping1999"]
     return (*map(find, dict.fromkeys(keys)), *of_data(str(settings.get("source", ""))))
 
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
-    "discretized-logistic": ("kingma2016", "salimans2017"),
-    "continuous-bernoulli": ("loaizaganem2019",),
-    "dequantize": ("theis2016",),
-    "logit": ("papamakarios2017",),
-    "adam": ("kingma2015",),
-    "adamw": ("loshchilov2019",),
-    "adagrad": ("duchi2011",),
-    "rmsprop": ("tieleman2012",),
+    "prior/standard": ("kingma2014",),
+    "prior/mixture": ("dilokthanakul2016",),
+    "prior/vamp": ("tomczak2018",),
+    "prior/flow": ("papamakarios2017", "dinh2017", "durkan2019", "chen2017"),
+    "prior/stick-breaking": ("nalisnick2017",),
+    "posterior/gaussian": ("kingma2014",),
+    "posterior/full-gaussian": ("kingma2019",),
+    "posterior/delta": ("hinton2006",),
+    "posterior/kumaraswamy": ("nalisnick2017",),
+    "posterior/iaf": ("kingma2016",),
+    "likelihood/bernoulli": ("kingma2014",),
+    "likelihood/gaussian": ("kingma2014",),
+    "likelihood/discretized-logistic": ("kingma2016", "salimans2017"),
+    "likelihood/discretized-logistic-mixture": ("salimans2017",),
+    "likelihood/continuous-bernoulli": ("loaizaganem2019",),
+    "likelihood/student-t": ("mattei2019",),
+    "likelihood/negative-binomial": ("lopez2018",),
+    "likelihood/categorical": ("oord2016",),
+    "transform/dequantize": ("theis2016",),
+    "transform/logit": ("papamakarios2017",),
+    "optimizer/adam": ("kingma2015",),
+    "optimizer/adamw": ("loshchilov2019",),
+    "optimizer/adagrad": ("duchi2011",),
+    "optimizer/rmsprop": ("tieleman2012",),
 }
 _DATA: Mapping[str, str] = {
     "digits": "alpaydin1998",
@@ -191,6 +214,61 @@ _SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "papamakarios2017", "inproceedings", ("Papamakarios, George", "Pavlakou, Theo", "Murray, Iain"),
         "Masked Autoregressive Flow for Density Estimation", 2017, NEURIPS, "1705.07057", other=(("volume", "30"),),
+    ),
+    Citation(
+        "tomczak2018", "inproceedings", ("Tomczak, Jakub M.", "Welling, Max"),
+        "VAE with a VampPrior", 2018, "International Conference on Artificial Intelligence and Statistics",
+        "1705.07120",
+    ),
+    Citation(
+        "dilokthanakul2016", "misc",
+        ("Dilokthanakul, Nat", "Mediano, Pedro A. M.", "Garnelo, Marta", "Lee, Matthew C. H.", "Salimbeni, Hugh",
+         "Arulkumaran, Kai", "Shanahan, Murray"),
+        "Deep Unsupervised Clustering with Gaussian Mixture Variational Autoencoders", 2016, "arXiv", "1611.02648",
+    ),
+    Citation(
+        "nalisnick2017", "inproceedings", ("Nalisnick, Eric", "Smyth, Padhraic"),
+        "Stick-Breaking Variational Autoencoders", 2017, ICLR, "1605.06197",
+    ),
+    Citation(
+        "dinh2017", "inproceedings", ("Dinh, Laurent", "Sohl-Dickstein, Jascha", "Bengio, Samy"),
+        "Density estimation using Real NVP", 2017, ICLR, "1605.08803",
+    ),
+    Citation(
+        "durkan2019", "inproceedings",
+        ("Durkan, Conor", "Bekasov, Artur", "Murray, Iain", "Papamakarios, George"),
+        "Neural Spline Flows", 2019, NEURIPS, "1906.04032", other=(("volume", "32"),),
+    ),
+    Citation(
+        "chen2017", "inproceedings",
+        ("Chen, Xi", "Kingma, Diederik P.", "Salimans, Tim", "Duan, Yan", "Dhariwal, Prafulla", "Schulman, John",
+         "Sutskever, Ilya", "Abbeel, Pieter"),
+        "Variational Lossy Autoencoder", 2017, ICLR, "1611.02731",
+    ),
+    Citation(
+        "kingma2019", "article", ("Kingma, Diederik P.", "Welling, Max"),
+        "An Introduction to Variational Autoencoders", 2019, "Foundations and Trends in Machine Learning",
+        "1906.02691", other=(("volume", "12"), ("number", "4"), ("pages", "307--392")),
+    ),
+    Citation(
+        "hinton2006", "article", ("Hinton, Geoffrey E.", "Salakhutdinov, Ruslan R."),
+        "Reducing the Dimensionality of Data with Neural Networks", 2006, "Science",
+        doi="10.1126/science.1127647", other=(("volume", "313"), ("number", "5786"), ("pages", "504--507")),
+    ),
+    Citation(
+        "mattei2019", "inproceedings", ("Mattei, Pierre-Alexandre", "Frellsen, Jes"),
+        "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data Sets", 2019, ICML, "1812.02633",
+    ),
+    Citation(
+        "lopez2018", "article",
+        ("Lopez, Romain", "Regier, Jeffrey", "Cole, Michael B.", "Jordan, Michael I.", "Yosef, Nir"),
+        "Deep generative modeling for single-cell transcriptomics", 2018, "Nature Methods",
+        doi="10.1038/s41592-018-0229-2", other=(("volume", "15"), ("pages", "1053--1058")),
+    ),
+    Citation(
+        "oord2016", "inproceedings",
+        ("van den Oord, A{\\\"a}ron", "Kalchbrenner, Nal", "Kavukcuoglu, Koray"),
+        "Pixel Recurrent Neural Networks", 2016, ICML, "1601.06759",
     ),
     Citation(
         "kingma2015", "inproceedings", ("Kingma, Diederik P.", "Ba, Jimmy"),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nelbo import __version__
-from nelbo.cli.catalogue import cite, datasets, recipes, report, runs
+from nelbo.cli.catalogue import cite, datasets, parts, recipes, report, runs
 from nelbo.cli.evaluate import evaluate
 from nelbo.cli.reproduce import reproduce
 from nelbo.cli.train import train
@@ -59,5 +59,5 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (train, evaluate, sample, reconstruct, encode, report, runs, recipes, datasets, reproduce, cite):
+for command in (train, evaluate, sample, reconstruct, encode, report, runs, recipes, parts, datasets, reproduce, cite):
     app.command()(_interruptible(command))

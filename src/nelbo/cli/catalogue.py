@@ -41,6 +41,35 @@ def recipes(json: Json = False) -> None:
     print("BibTeX of a recipe: nelbo cite NAME")
 
 
+def parts(
+    kind: Annotated[str | None, typer.Argument(help="prior, posterior, likelihood or network; all if left out.")] = None,
+    json: Json = False,
+) -> None:
+    """List the parts that models are composed of, with their options, what they fit, and their sources.
+
+    Example:  nelbo parts prior      then      nelbo train mnist --prior vamp:components=500
+    """
+    from nelbo.citations import of_part
+    from nelbo.errors import unknown
+    from nelbo.parts import KINDS, catalogue
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("kind of part", kind, KINDS)
+    found = [part for each in KINDS if kind in {None, each} for part in catalogue(each)]
+    if json:
+        rows = [{**vars(part), "citations": [s.short for s in of_part(f"{part.kind}/{part.name}")]} for part in found]
+        print_json({"parts": rows})
+        return
+    for each in KINDS:
+        table = [
+            [part.name, part.summary, part.serves, part.option_string, "; ".join(s.short for s in of_part(f"{each}/{part.name}"))]
+            for part in found
+            if part.kind == each
+        ]
+        if table:
+            print_table("", [each, "what it is", "for", "options", "source"], table)
+
+
 def datasets(json: Json = False) -> None:
     """List the data sets known by name, and where each is found.
 

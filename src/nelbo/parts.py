@@ -1,0 +1,66 @@
+"""What models can be composed of: every registered part with its options and what it serves."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from nelbo.core import Space
+from nelbo.registry import registered
+
+__all__ = ["KINDS", "Part", "catalogue"]
+
+KINDS = ("prior", "posterior", "likelihood", "network")
+# What the data and the other settings decide; the rest are options of a part string.
+_DECIDED = frozenset(
+    {"network", "shape", "dim", "in_features", "out_features", "parameters", "context", "shift", "scale", "bounded",
+     "levels", "hidden"}
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class Part:
+    """One line of the catalogue."""
+
+    kind: str
+    name: str
+    summary: str
+    serves: str  # kinds of data, or the space of the latents
+    options: Mapping[str, Any]  # name -> default
+
+    @property
+    def option_string(self) -> str:
+        """As one writes them: components=500,start=0.05."""
+        return ",".join(f"{name}={_written(value)}" for name, value in self.options.items())
+
+
+def catalogue(kind: str) -> Iterator[Part]:
+    """The parts of one kind, in alphabetical order."""
+    for name, cls in registered(kind):
+        known = set(_DECIDED) - ({"hidden"} if kind in {"prior", "posterior"} else set())
+        parameters = inspect.signature(cls).parameters.values()
+        options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
+        yield Part(kind, name, _summary(cls), _serves(cls), options)
+
+
+def _summary(cls: type) -> str:
+    return inspect.cleandoc(cls.__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _serves(cls: type) -> str:
+    space, fits = getattr(cls, "space", None), getattr(cls, "fits", None)
+    if isinstance(space, Space):
+        return space.value
+    if fits is None:
+        return ""
+    after = [f"{kind.value} after {' or '.join(ways)}" for kind, ways in getattr(cls, "after", {}).items()]
+    return "; ".join([", ".join(sorted(kind.value for kind in fits)), *after])
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "+".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
