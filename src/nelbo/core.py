@@ -150,6 +150,7 @@ class Posterior(nn.Module, ABC):
     """q(z given x), the recognition model: reads data, returns a distribution over z with event shape [D]."""
 
     space: ClassVar[Space] = Space.REAL
+    has_density: ClassVar[bool] = True
 
     @classmethod
     def outputs(cls, dim: int) -> int:

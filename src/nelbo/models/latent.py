@@ -74,7 +74,8 @@ class LatentVariableModel(Model):
         prior = self.prior
         p = prior(batch.context, posterior)
         closed_form = rate(q, p) if analytic else None
-        z, log_qz = rsample_with_log_prob(q, samples, draw, density=closed_form is None)
+        scored = closed_form is None and posterior.has_density
+        z, log_qz = rsample_with_log_prob(q, samples, draw, density=scored)
         log_px = self.likelihood.log_px(prior.code(z), batch)
         if closed_form is not None:
             return Terms(z, log_px, q, kl=closed_form.unsqueeze(1))
@@ -84,6 +85,11 @@ class LatentVariableModel(Model):
         prior = self.prior(batch.context, self.posterior)
         log_joint: Tensor = self.likelihood.log_px(self.prior.code(z), batch) + prior.log_prob(z)
         return log_joint
+
+    @property
+    def has_density(self) -> bool:
+        """Whether q has a density, without which there is no bound and no likelihood."""
+        return self.posterior.has_density
 
     @property
     def latent(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch, Loss, Model, SinglePhase, Terms
-from nelbo.errors import ConfigError
+from nelbo.errors import CompositionError, ConfigError
 from nelbo.registry import register
 
 
@@ -76,6 +76,7 @@ class ELBO(SinglePhase):
             raise ConfigError(f"the ELBO needs 1 draw of z or more, but --samples {samples} was given")
         if not beta >= 0:
             raise ConfigError(f"beta must be 0 or more, but {beta} was given")
+        needs_density("the ELBO", model)
         self.model = model
         self.samples = samples
         self.kl = AnalyticKL() if kl is None else kl
@@ -89,6 +90,21 @@ class ELBO(SinglePhase):
         loss = functools.reduce(torch.add, terms.penalties.values(), weighted - log_px)
         parts = {"likelihood": -log_px, "kl": weighted, **terms.penalties}
         return Loss(loss.mean(), (log_px - kl).detach(), parts)
+
+
+def needs_density(what: str, model: Model) -> None:
+    """Refuse a model whose posterior is a point.
+
+    Raises
+    ------
+    CompositionError
+        If its posterior has no density.
+    """
+    if not getattr(model, "has_density", True):
+        raise CompositionError(
+            f"{what} needs a posterior with a density, but this one is a point; use --objective autoencoder, or "
+            "--posterior gaussian"
+        )
 
 
 def _sampled(terms: Terms) -> Tensor:

@@ -28,6 +28,8 @@ class DeltaPosterior(Posterior):
         D.
     """
 
+    has_density = False
+
     def __init__(self, network: nn.Module, dim: int) -> None:
         super().__init__()
         check_outputs("a point posterior", network, dim, self.outputs(dim))
