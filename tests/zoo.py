@@ -96,7 +96,29 @@ def _cases() -> list[Case]:
             extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
-    return cases + _variants()
+    return cases + _variants() + _pairs()
+
+
+_SMALL_PARTS = {
+    "prior/mixture": "mixture:components=3",
+    "prior/vamp": "vamp:components=3",
+    "prior/flow": "flow:transforms=2,hidden=8",
+    "posterior/iaf": "iaf:steps=2,hidden=8",
+}
+
+
+def _pairs() -> list[Case]:
+    """Every legal pair of prior and posterior that has a density."""
+    cases = []
+    for prior, of_z in registered("prior"):
+        for posterior, of_zx in registered("posterior"):
+            if of_z.space is of_zx.space and of_zx.has_density:  # type: ignore[attr-defined]
+                strings = {
+                    kind: _SMALL_PARTS.get(f"{kind}/{name}", name)
+                    for kind, name in (("prior", prior), ("posterior", posterior))
+                }
+                cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
+    return cases
 
 
 def _variants() -> list[Case]:

@@ -42,7 +42,9 @@ def recipes(json: Json = False) -> None:
 
 
 def parts(
-    kind: Annotated[str | None, typer.Argument(help="prior, posterior, likelihood or network; all if left out.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="prior, posterior, likelihood or network; all if left out.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the parts that models are composed of, with their options, what they fit, and their sources.
@@ -62,7 +64,13 @@ def parts(
         return
     for each in KINDS:
         table = [
-            [part.name, part.summary, part.serves, part.option_string, "; ".join(s.short for s in of_part(f"{each}/{part.name}"))]
+            [
+                part.name,
+                part.summary,
+                part.serves,
+                part.option_string,
+                "; ".join(s.short for s in of_part(f"{each}/{part.name}")),
+            ]
             for part in found
             if part.kind == each
         ]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.normal import DiagonalNormal, StandardNormal
 
 
@@ -35,7 +36,14 @@ def _diagonal_diagonal(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
     return (0.5 * (gap.expm1() - gap + squares)).transpose(0, -1)
 
 
+def _full_standard(q: FullNormal, p: StandardNormal) -> Tensor:
+    """sum_d (sum_j L_dj^2 + mu_d^2 - 1) / 2 - log L_dd, kept apart by d: the terms sum to the KL."""
+    squares = q.variance + q.loc.square() - 1.0
+    return (0.5 * squares - q.log_diagonal).transpose(0, -1)
+
+
 _TABLE: dict[tuple[type, type], Callable[..., Tensor]] = {
     (DiagonalNormal, StandardNormal): _diagonal_standard,
     (DiagonalNormal, DiagonalNormal): _diagonal_diagonal,
+    (FullNormal, StandardNormal): _full_standard,
 }

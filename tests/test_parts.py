@@ -1,0 +1,42 @@
+"""The catalogue of parts: each with its options and its source."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from nelbo.citations import of_part
+from nelbo.core import Posterior, Prior
+from nelbo.parts import KINDS, Part, catalogue
+from nelbo.registry import lookup, parse_part, registered
+
+PARTS = [part for kind in KINDS for part in catalogue(kind)]
+
+
+def test_every_registered_part_is_listed() -> None:
+    assert {(part.kind, part.name) for part in PARTS} == {
+        (kind, name) for kind in KINDS for name, _ in registered(kind)
+    }
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}-{part.name}")
+def test_a_part_says_what_it_is(part: Part) -> None:
+    assert part.summary
+    cls = lookup(f"{part.kind}/{part.name}")
+    takes = inspect.signature(cls).parameters
+    assert set(part.options) <= set(takes)
+    name, options = parse_part(f"{part.name}:{part.option_string}" if part.option_string else part.name)
+    assert name == part.name
+    assert set(options) == set(part.options)
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if p.kind != "network"], ids=lambda part: f"{part.kind}-{part.name}")
+def test_a_part_of_the_model_names_its_source_and_what_it_serves(part: Part) -> None:
+    assert of_part(f"{part.kind}/{part.name}")
+    assert part.serves
+
+
+def test_spaces_are_those_of_the_classes() -> None:
+    for kind, base in (("prior", Prior), ("posterior", Posterior)):
+        assert all(issubclass(cls, base) for _, cls in registered(kind))
