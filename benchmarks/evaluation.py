@@ -28,11 +28,11 @@ from torch import nn
 
 from cases import CASES, HIDDEN, LATENT, binary_rows, job_of
 from nelbo.core import SinglePhase
-from nelbo.errors import ConfigError, NelboError, TrainingError
+from nelbo.errors import ConfigError, TrainingError
 from nelbo.run import save_model
 from nelbo.train.job import Job, make_trainer, model_of
 from nelbo.train.monitor import Ledger
-from outcome import Measured, circumstances, write_record
+from outcome import Measured, circumstances, start, write_record
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from ratios import Ratio, interleave, of_rounds
 
@@ -174,8 +174,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NelboError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+    start(main)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -12,6 +14,7 @@ from typing import Any, final
 import torch
 
 import nelbo
+from nelbo.errors import NelboError
 from nelbo.reproduce.record import code, commit
 from nelbo.run import machine
 from nelbo.storage import read_json, write_json
@@ -101,3 +104,12 @@ def write_record(content: dict[str, Any]) -> Path:
     path = RECORDS / f"{content['benchmark']}.json"
     write_json(path, content)
     return path
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a script: a mistake in its words is one sentence and status 2, as on nelbo's own command line."""
+    try:
+        main()
+    except NelboError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)

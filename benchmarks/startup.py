@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from outcome import circumstances, write_record
+from outcome import circumstances, start, write_record
 
 HELP_BAR, IMPORT_BAR = 0.4, 0.15  # seconds
 COMMANDS = {
@@ -61,4 +61,4 @@ def figure(name: str, value: float, bar: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -30,7 +30,6 @@ TITLES = {
     "throughput": "Training throughput",
     "evaluation": "Likelihood evaluation",
     "startup": "Start",
-    "altosaar-loop": "One seed of a hand-written loop on static MNIST",
 }
 
 
@@ -47,8 +46,7 @@ def _section(name: str, title: str) -> str:
         f"{record['date']}, commit `{record['commit']}`, torch {versions['torch']}, {record['threads']} of "
         f"{machine['cores']} cores ({machine['cpu']})."
     )
-    table = _looks(record) if name == "altosaar-loop" else _figures(record["figures"])
-    return f"## {title}\n\n{table}\n\n{where}\n"
+    return f"## {title}\n\n{_figures(record['figures'])}\n\n{where}\n"
 
 
 def _figures(figures: list[dict[str, Any]]) -> str:
@@ -66,18 +64,6 @@ def _measured(figure: dict[str, Any]) -> str:
     ratio = figure["ratio"]
     between = "" if ratio["low"] is None else f" [{ratio['low']:.3f}, {ratio['high']:.3f}]"
     return f"{ratio['value']:.3f}{between}"
-
-
-def _looks(record: dict[str, Any]) -> str:
-    seeds = range(record["seeds"])
-    lines = [f"| step | {' | '.join(f'seed {seed}' for seed in seeds)} |", f"|---:|{'---:|' * record['seeds']}"]
-    lines += [
-        f"| {look['step']:,} | {' | '.join(f'{value:.2f}' for value in look['log_p'])} |" for look in record["figures"]
-    ]
-    return (
-        "Validation log p (128 importance samples, first 3,000 images) of `python benchmarks/altosaar_loop.py`, which "
-        "shares no model, objective or trainer with nelbo: the scatter that a reference of one seed carries.\n\n"
-    ) + "\n".join(lines)
 
 
 def _path(name: str) -> Path:

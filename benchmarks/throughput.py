@@ -33,10 +33,10 @@ from torch import Tensor
 from cases import CASES, HIDDEN, LATENT, LR, Case, binary_rows, job_of, orders
 from nelbo.cli.progress import Bar
 from nelbo.core import Batch
-from nelbo.errors import ConfigError, NelboError, TrainingError
+from nelbo.errors import ConfigError, TrainingError
 from nelbo.train.job import Job
 from nelbo.train.monitor import MetricsFile
-from outcome import Measured, Record, circumstances
+from outcome import Measured, Record, circumstances, start
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from plain import PlainLoop, PlainVAE, copy_weights, plain_model
 from ratios import Ratio, Times, alternate, interleave, of_means, of_medians, of_rounds
@@ -224,8 +224,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except NelboError as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+    start(main)

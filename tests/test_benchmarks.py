@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 from pathlib import Path
@@ -30,3 +31,21 @@ def test_a_record_says_where_its_figures_come_from(path: Path) -> None:
 
 def test_there_are_records() -> None:
     assert {"evaluation", "startup"} <= {path.stem for path in RECORDS}
+
+
+def test_a_record_grows_while_its_circumstances_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(HOME / "benchmarks")
+    outcome = importlib.import_module("outcome")
+    ratio = importlib.import_module("ratios").Ratio(1.0, 0.9, 1.1)
+    monkeypatch.setattr(outcome, "RECORDS", tmp_path)
+
+    def names(code: str, *measured: str) -> list[str]:
+        monkeypatch.setattr(outcome, "code", lambda: code)
+        record = outcome.Record({"benchmark": "speed", "date": "today", "commit": "c"}, keep=True)
+        for name in measured:
+            record.add(outcome.Measured(name, ratio, 0.94, {}))
+        return [figure["name"] for figure in json.loads((tmp_path / "speed.json").read_text())["figures"]]
+
+    assert names("one", "a", "b") == ["a", "b"]
+    assert names("one", "c", "a") == ["b", "c", "a"]
+    assert names("other", "d") == ["d"]
