@@ -30,7 +30,7 @@ def test_a_record_says_where_its_figures_come_from(path: Path) -> None:
 
 
 def test_there_are_records() -> None:
-    assert {"evaluation", "startup"} <= {path.stem for path in RECORDS}
+    assert {"evaluation", "startup", "throughput"} <= {path.stem for path in RECORDS}
 
 
 def test_a_record_grows_while_its_circumstances_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
