@@ -28,6 +28,7 @@ LAYERS = (
     ("data",),
     ("distributions", "networks", "solvers"),
     ("priors", "posteriors", "likelihoods"),
+    ("parts",),
     ("models",),
     ("objectives",),
     ("settings", "citations"),

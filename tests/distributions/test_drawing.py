@@ -68,10 +68,12 @@ def test_what_cannot_be_drawn_as_asked_is_refused_with_the_remedy() -> None:
 
 def test_common_noise_makes_a_rows_draws_independent_of_its_neighbours() -> None:
     dist = q()[0]
-    whole = draw_common(dist, 6, torch.Generator().manual_seed(1))
+    whole, log_q = draw_common(dist, 6, torch.Generator().manual_seed(1))
     alone = DiagonalNormal(dist.loc[2:3], dist.log_variance[2:3])
-    single = draw_common(alone, 6, torch.Generator().manual_seed(1))
+    single, log_q_alone = draw_common(alone, 6, torch.Generator().manual_seed(1))
     assert whole.shape == (6, 4, 3)
+    assert log_q.equal(dist.log_prob(whole))
+    assert log_q_alone[:, 0].equal(log_q[:, 2])
     assert single[:, 0].equal(whole[:, 2])
     noise = (whole - dist.loc) / dist.stddev
     torch.testing.assert_close(noise, noise[:, :1].expand_as(noise), rtol=1e-4, atol=1e-5)

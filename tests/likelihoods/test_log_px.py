@@ -275,9 +275,12 @@ def test_parameters_stay_in_single_precision_under_a_reduced_network() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BernoulliLikelihood(network(2), SHAPE), r"needs a network with 6 outputs \(1 a cell\), but .* has 12"),
-        (lambda: GaussianLikelihood(network(1), SHAPE, sigma="datum"), r"12 outputs \(2 a cell\)"),
-        (lambda: DiscretizedLogisticLikelihood(network(1), SHAPE), r"12 outputs \(2 a cell\)"),
+        (
+            lambda: BernoulliLikelihood(network(2), SHAPE),
+            r"needs a network with 6 outputs \(1 a value\), but .* has 12",
+        ),
+        (lambda: GaussianLikelihood(network(1), SHAPE, sigma="datum"), r"12 outputs \(2 a value\)"),
+        (lambda: DiscretizedLogisticLikelihood(network(1), SHAPE), r"12 outputs \(2 a value\)"),
         (lambda: DiscretizedLogisticLikelihood(network(2), SHAPE, levels=1), "needs 2 levels or more"),
     ],
 )

@@ -50,7 +50,7 @@ class Delta(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The point, whatever the noise [..., D]."""
-        return self.loc.expand(torch.broadcast_shapes(noise.shape, self.loc.shape))
+        return self.loc + torch.zeros_like(noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
         raise CompositionError(

@@ -21,17 +21,18 @@ FIXED_DRAWS = 256  # for moments that have no closed form
 
 def zuko() -> Any:
     """The package, imported without its effects on torch's own distributions."""
-    held = vars(Distribution)
-    validate, table = held["_validate_args"], held["arg_constraints"]
+    validate, table = vars(Distribution)["_validate_args"], vars(Distribution)["arg_constraints"]
     try:
         import zuko.distributions
         import zuko.flows
     finally:
-        Distribution._validate_args = validate
-        Distribution.arg_constraints = table
+        setattr(Distribution, "_validate_args", validate)  # noqa: B010
+        setattr(Distribution, "arg_constraints", table)  # noqa: B010
     for found in vars(zuko.distributions).values():
         if isinstance(found, type) and found.__module__ == "zuko.distributions":
-            found._validate_args, found.arg_constraints = False, {}  # what it asked of all, for its own alone
+            # What it asked of all, for its own alone.
+            setattr(found, "_validate_args", False)  # noqa: B010
+            setattr(found, "arg_constraints", {})  # noqa: B010
     return zuko.flows
 
 

@@ -77,7 +77,8 @@ class FullNormal(Distribution):
         centred = (value - self.loc).unsqueeze(-1)
         factor = self.factor.expand(*centred.shape[:-2], *self.factor.shape[-2:])
         white = torch.linalg.solve_triangular(factor, centred, upper=False).squeeze(-1)
-        return -0.5 * white.square().sum(-1) - self.log_diagonal.sum(-1) - self.event_shape[0] * HALF_LOG_2PI
+        squares: Tensor = white.square().sum(-1)
+        return -0.5 * squares - self.log_diagonal.sum(-1) - self.event_shape[0] * HALF_LOG_2PI
 
     def entropy(self) -> Tensor:
         return self.log_diagonal.sum(-1) + self.event_shape[0] * (HALF_LOG_2PI + 0.5)

@@ -30,7 +30,7 @@ class Kumaraswamy(Distribution):
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
-    support = constraints.independent(constraints.unit_interval, 1)
+    support = constraints.independent(constraints.unit_interval, 1)  # type: ignore[no-untyped-call]
     has_rsample = True
 
     def __init__(self, log_a: Tensor, log_b: Tensor) -> None:

@@ -49,17 +49,18 @@ class Elementwise(Likelihood, ABC):
     ) -> None:
         super().__init__()
         self.network = network
-        self.cells = tuple(shape)
+        self.shape = tuple(shape)
+        self.cells = self.shape
         self.parameters_per_cell = parameters
-        needed = parameters * math.prod(self.cells)
+        needed = parameters * math.prod(self.shape)
         emitted = getattr(network, "out_features", needed)
         if emitted != needed:
             raise CompositionError(
-                f"{type(self).__name__} over cells of shape {self.cells} needs a network with {needed} outputs "
-                f"({parameters} a cell), but this one has {emitted}"
+                f"{type(self).__name__} over values of shape {self.shape} needs a network with {needed} outputs "
+                f"({parameters} a value), but this one has {emitted}"
             )
-        self.register_buffer("shift", _cellwise(shift, self.cells))
-        self.register_buffer("scale", _cellwise(scale, self.cells))
+        self.register_buffer("shift", _cellwise(shift, self.shape))
+        self.register_buffer("scale", _cellwise(scale, self.shape))
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -70,8 +71,8 @@ class Elementwise(Likelihood, ABC):
         """The network's outputs for z [N, D], one tensor [N, *cells] per parameter, in float32 or better."""
         flat = full_precision(apply(self.network, z, context))
         if self.parameters_per_cell == 1:
-            return (flat.view(-1, *self.cells),)
-        return flat.view(-1, self.parameters_per_cell, *self.cells).unbind(1)
+            return (flat.view(-1, *self.shape),)
+        return flat.view(-1, self.parameters_per_cell, *self.shape).unbind(1)
 
 
 def _cellwise(value: float | Sequence[float], cells: tuple[int, ...]) -> Tensor:

@@ -64,8 +64,7 @@ class StudentTLikelihood(Elementwise):
         super().__init__(network, shape, 3 if sigma == "datum" else 1, shift, scale)
         self.per_datum = sigma == "datum"
         self.log_variance = LogVariance(min_log_variance)
-        for name in ("raw_log_variance", "raw_freedom"):
-            self.register_parameter(name, None if self.per_datum else nn.Parameter(torch.zeros(self.cells)))
+        self.raw = None if self.per_datum else nn.ParameterList(torch.zeros(self.cells) for _ in range(2))
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -73,7 +72,7 @@ class StudentTLikelihood(Elementwise):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> ElementwiseStudentT:
         emitted = self.emit(z, context)
-        raw, freedom = emitted[1:] if self.per_datum else (self.raw_log_variance, self.raw_freedom)
+        raw, freedom = emitted[1:] if self.raw is None else self.raw
         loc = torch.addcmul(self.shift, self.scale, emitted[0])
         log_scale = 0.5 * self.log_variance(raw) + self.scale.log()
         return ElementwiseStudentT(loc, log_scale, LEAST + F.softplus(freedom))

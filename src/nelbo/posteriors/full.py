@@ -49,7 +49,7 @@ class FullGaussianPosterior(Posterior):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> FullNormal:
         features = full_precision(apply(self.network, x, context))
-        loc, raw, off = features.split([self.dim, self.dim, self.below.shape[1]], -1)
+        loc, raw, off = torch.split(features, [self.dim, self.dim, self.below.shape[1]], -1)
         factor = torch.diag_embed(torch.exp(0.5 * self.log_variance(raw)))
         factor[..., self.below[0], self.below[1]] = off
         return FullNormal(loc, factor)
