@@ -12,7 +12,7 @@ from torch import nn
 
 from nelbo import recipes
 from nelbo.core import Model
-from nelbo.evaluate import evaluate_model
+from nelbo.evaluate import importance_log_likelihood
 from nelbo.reproduce import aevb_frey, altosaar, ppca
 from nelbo.settings import resolve
 from nelbo.solvers import fit_ppca
@@ -21,7 +21,7 @@ from reproduce.plain import bernoulli, fit, log_likelihood, perceptron, sigmoid_
 
 
 def measured(job: Job, model: Model, part: str, draws: int) -> tuple[float, float]:
-    estimate, _ = evaluate_model(model, job.batches(part, batch_size=500), draws)
+    estimate = importance_log_likelihood(model.eval(), job.batches(part, batch_size=500).fixed(), draws)
     return float(estimate.bound.mean()), float(estimate.log_likelihood.mean())
 
 

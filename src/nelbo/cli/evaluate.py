@@ -58,6 +58,9 @@ def evaluate(
 
 def print_evaluation(content: dict[str, Any]) -> None:
     """The figures as a person reads them: the model first, its baselines below."""
+    if content["log_likelihood"] is None:
+        _print_reconstruction(content)
+        return
     rows: list[list[Any]] = [
         [
             f"this model, log-likelihood (K = {content['importance_samples']})",
@@ -80,4 +83,14 @@ def print_evaluation(content: dict[str, Any]) -> None:
         f"KL {show(content['kl'])} nats, {content['active_units']} of {len(content['variance_of_means'])} latents "
         f"active; Monte Carlo error {show(content['monte_carlo_error'])}, effective sample size "
         f"{content['effective_sample_size']:.0f} of {content['importance_samples']}"
+    )
+
+
+def _print_reconstruction(content: dict[str, Any]) -> None:
+    row = ["reconstruction, log p(x given its code)", content["reconstruction"], content["reconstruction_standard_error"]]
+    print_table(f"{content['split']}: {content['n']} rows, nats per datum", ["", "nats", "standard error"], [row])
+    print(f"reference measure: {content['reference_measure']}")
+    print(
+        f"{content['active_units']} of {len(content['variance_of_means'])} code dimensions vary with the data; an "
+        "autoencoder has no likelihood: for one give --posterior gaussian --objective elbo"
     )

@@ -29,6 +29,21 @@ TRAIN_ROWS = 2_000  # training rows whose bound is put beside the test bound
 BATCH = 500
 
 
+_OF_THE_LIKELIHOOD = (
+    "bound",
+    "bound_standard_error",
+    "log_likelihood",
+    "standard_error",
+    "monte_carlo_error",
+    "bits_per_dim",
+    "importance_samples",
+    "effective_sample_size",
+    "log_likelihood_by_samples",
+    "likelihood",
+    "per_unit",
+)
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -37,43 +52,32 @@ class Evaluation:
     split: str
     spec: DataSpec
     density: bool
-    estimate: Estimate
+    estimate: Estimate | None  # None where the posterior has no density: an autoencoder has no likelihood
     latents: LatentSummary
     rows: Tensor  # [N]  row numbers in the data set
     train_bound: float | None = None  # single-draw bound on training rows, to see overfitting
     test_bound: float | None = None  # the same on these rows
+    reconstruction: Tensor | None = None  # [N]  log p(x given z) at the posterior mean
     baselines: tuple[Baseline, ...] = field(default_factory=tuple)
     seconds: float = 0.0
     seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """One plain object; figures that do not exist are null."""
-        estimate, dim = self.estimate, self.spec.dim
-        bound, log_likelihood = float(estimate.bound.mean()), float(estimate.log_likelihood.mean())
-        kl = None if self.latents.kl is None else float(self.latents.kl.sum())
-        shift = _unit_shift(self.spec) if self.density else None
         return {
-            "bound": bound,
-            "bound_standard_error": finite(standard_error(estimate.bound)),
-            "log_likelihood": log_likelihood,
-            "standard_error": finite(estimate.standard_error),
-            "monte_carlo_error": finite(estimate.monte_carlo_error),
-            "bits_per_dim": -log_likelihood / (dim * math.log(2)),
+            **self._likelihood(),
+            "reconstruction": None if self.reconstruction is None else float(self.reconstruction.mean()),
+            "reconstruction_standard_error": None
+            if self.reconstruction is None
+            else finite(standard_error(self.reconstruction)),
             "reference_measure": self.spec.reference_measure(self.density),
-            "importance_samples": estimate.samples,
-            "effective_sample_size": float(estimate.effective_sample_size.mean()),
-            "log_likelihood_by_samples": {str(k): v for k, v in estimate.by_samples.items()},
             "split": self.split,
-            "n": estimate.n,
-            "kl": kl,
-            "likelihood": None if kl is None else bound + kl,
+            "n": len(self.rows),
+            "kl": self.latents.rate,
             "kl_per_latent": None if self.latents.kl is None else self.latents.kl.tolist(),
             "variance_of_means": self.latents.variance_of_means.tolist(),
             "active_units": self.latents.active_units,
             "share_at_floor": self.latents.share_at_floor,
-            "per_unit": None
-            if shift is None
-            else {"bound": bound + shift, "log_likelihood": log_likelihood + shift, "unit": "density per [0, 1] unit"},
             "generalisation": None
             if self.train_bound is None
             else {"train_bound": self.train_bound, "test_bound": self.test_bound},
@@ -86,14 +90,46 @@ class Evaluation:
             "seconds": round(self.seconds, 2),
         }
 
+    def _likelihood(self) -> dict[str, Any]:
+        """The estimated bound and log-likelihood with their errors; null where there is none."""
+        e = self.estimate
+        if e is None:
+            return dict.fromkeys(_OF_THE_LIKELIHOOD)
+        bound, log_likelihood, kl = float(e.bound.mean()), float(e.log_likelihood.mean()), self.latents.rate
+        shift = _unit_shift(self.spec) if self.density else None
+        per_unit = (
+            None
+            if shift is None
+            else {"bound": bound + shift, "log_likelihood": log_likelihood + shift, "unit": "density per [0, 1] unit"}
+        )
+        figures = (
+            bound,
+            finite(standard_error(e.bound)),
+            log_likelihood,
+            finite(e.standard_error),
+            finite(e.monte_carlo_error),
+            -log_likelihood / (self.spec.dim * math.log(2)),
+            e.samples,
+            float(e.effective_sample_size.mean()),
+            {str(k): v for k, v in e.by_samples.items()},
+            None if kl is None else bound + kl,
+            per_unit,
+        )
+        return dict(zip(_OF_THE_LIKELIHOOD, figures, strict=True))
+
     def write_rows(self, path: Path) -> None:
         """One CSV line a row: its number, bound, log-likelihood and effective sample size."""
         text = io.StringIO()
         table = csv.writer(text, lineterminator="\n")
-        table.writerow(["row", "bound", "log_likelihood", "effective_sample_size"])
-        e = self.estimate
-        columns = (self.rows, e.bound, e.log_likelihood, e.effective_sample_size)
-        table.writerows(zip(*(column.tolist() for column in columns), strict=True))
+        columns = {"row": self.rows}
+        if self.estimate is not None:
+            e = self.estimate
+            columns |= {"bound": e.bound, "log_likelihood": e.log_likelihood}
+            columns |= {"effective_sample_size": e.effective_sample_size}
+        if self.reconstruction is not None:
+            columns["reconstruction"] = self.reconstruction
+        table.writerow(columns)
+        table.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
         write_text(path, text.getvalue())
 
 
@@ -119,19 +155,25 @@ def evaluate(
     with threads(job.settings.threads):
         batches = _batches(job, split, data)
         latent = _latent_model(model)
-        result = evaluate_model(model, batches, samples, seed=seed, progress=progress)
-        train = batches_of(job, rows=job.split.train[:TRAIN_ROWS])
-        beside = _beside(job, batches, latent.latent) if with_baselines else []
-        train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
+        estimate, latents = evaluate_model(model, batches, samples, seed=seed, progress=progress)
+        train_bound = test_bound = reconstruction = None
+        beside: list[Baseline] = []
+        if latent.has_density:
+            train = batches_of(job, rows=job.split.train[:TRAIN_ROWS])
+            beside = _beside(job, batches, latent.latent) if with_baselines else []
+            train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
+        else:
+            reconstruction = _reconstruction(latent, batches)
     return Evaluation(
         split=split if data is None else data.spec.name,
         spec=job.spec,
         density=_is_density(latent),
-        estimate=result[0],
-        latents=result[1],
+        estimate=estimate,
+        latents=latents,
         rows=torch.cat([batch.index for batch in batches.fixed() if batch.index is not None]),
         train_bound=train_bound,
         test_bound=test_bound,
+        reconstruction=reconstruction,
         baselines=tuple(beside),
         seconds=time.perf_counter() - started,
         seed=seed,
@@ -140,10 +182,13 @@ def evaluate(
 
 def evaluate_model(
     model: Model, batches: Batches, samples: int, *, seed: int = 0, progress: Progress | None = None
-) -> tuple[Estimate, LatentSummary]:
-    """The likelihood estimate and the summary of the latents over the rows of `batches`."""
+) -> tuple[Estimate | None, LatentSummary]:
+    """The likelihood estimate (None without a density) and the summary of the latents over the rows of `batches`."""
     model.eval()
-    latents = summarise_latents(_latent_model(model), batches.fixed())
+    latent = _latent_model(model)
+    latents = summarise_latents(latent, batches.fixed())
+    if not latent.has_density:
+        return None, latents
     return importance_log_likelihood(model, batches.fixed(), samples, seed=seed, progress=progress), latents
 
 
@@ -190,6 +235,16 @@ def _values(batches: Batches) -> tuple[Tensor, Tensor | None]:
     pairs = [(batch.x, batch.log_jacobian) for batch in batches.fixed()]
     jacobians = [jacobian for _, jacobian in pairs if jacobian is not None]
     return torch.cat([x for x, _ in pairs]), torch.cat(jacobians) if jacobians else None
+
+
+@torch.inference_mode()
+def _reconstruction(model: LatentVariableModel, batches: Batches) -> Tensor:
+    """log p(x given z) of every row at its posterior mean, [N] in float64."""
+    scores = []
+    for batch in batches.fixed():
+        z = model.prior.code(model.encode(batch).mean)
+        scores.append(model.likelihood.log_px(z.unsqueeze(0), batch)[0].double().cpu())
+    return torch.cat(scores)
 
 
 @torch.inference_mode()

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch
+from nelbo.distributions.drawing import draw_common
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import Floored
 from nelbo.models.latent import LatentVariableModel
 
+DRAWS = 20  # of the Monte Carlo KL, a row
 ACTIVE = 0.01  # Burda et al. (2016), section 5.3
 
 
@@ -24,6 +26,7 @@ class LatentSummary:
     """Figures over the rows of a data set, float64."""
 
     kl: Tensor | None  # [D]  mean KL per latent, nats; None where there is no closed form
+    rate: float | None  # mean KL over all latents: their sum, else a Monte Carlo one; None without a density
     variance_of_means: Tensor  # [D]  variance over data of the posterior mean
     share_at_floor: dict[str, float] = field(default_factory=dict)  # by module: outputs at the log-variance floor
 
@@ -36,18 +39,25 @@ class LatentSummary:
 @torch.inference_mode()
 def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> LatentSummary:
     """Encode every row, decode its mean, and summarise; two passes' worth of moments in one, in float64."""
-    means, rates = [], []
+    means, rates, sampled = [], [], []
+    generator = torch.Generator().manual_seed(0)
     with _floor_counts(model) as shares:
         for batch in batches:
             q = model.encode(batch)
             model.decode(q.mean, batch.context)
             means.append(q.mean.double().cpu())
-            kl = rate(q, model.prior(batch.context, model.posterior))
+            p = model.prior(batch.context, model.posterior)
+            kl = rate(q, p)
             if kl is not None:
                 rates.append(kl.double().cpu())
+            elif model.has_density:
+                z, log_q = draw_common(q, DRAWS, generator)
+                sampled.append((log_q - p.log_prob(z)).mean(0).double().cpu())
+    per_latent = torch.cat(rates, 1).mean(1) if rates else None
     spread = torch.cat(means).var(0, correction=0)
     return LatentSummary(
-        kl=torch.cat(rates, 1).mean(1) if rates else None,
+        kl=per_latent,
+        rate=float(per_latent.sum()) if per_latent is not None else float(torch.cat(sampled).mean()) if sampled else None,
         variance_of_means=spread,
         share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
     )

@@ -33,6 +33,7 @@ def training_curves(history: History, lr: float, beta: float) -> Markup:
         _pair(kl, history, "kl", "KL(q || p) (nats)")
         _schedules(schedule, history, {"lr": lr, "beta": beta})
         best = history.best_epoch
+        measured = bound if bound.lines else likelihood
         for axes in (bound, likelihood, kl, schedule):
             if best is not None:
                 axes.axvline(best, color=FAINT, linewidth=1, linestyle=(0, (3, 2)), zorder=0)
@@ -41,7 +42,7 @@ def training_curves(history: History, lr: float, beta: float) -> Markup:
                 axes.set_xlim(history.epochs[0] - 1, history.epochs[0] + 1)
         if best is not None:
             late = best > 0.8 * history.epochs[-1]
-            bound.annotate(
+            measured.annotate(
                 f"best epoch {best}",
                 (best, 0.03),
                 xycoords=("data", "axes fraction"),
@@ -53,7 +54,7 @@ def training_curves(history: History, lr: float, beta: float) -> Markup:
         kl.set_xlabel("epoch")
         schedule.set_xlabel("epoch")
         if history.has_validation:
-            bound.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1), handlelength=1.4)
+            measured.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1), handlelength=1.4)
         return as_svg(figure, _curves_in_words(history))
 
 
@@ -145,6 +146,8 @@ def _pair(axes: Axes, history: History, name: str, title: str) -> None:
             axes.plot(history.epochs, y, color=colour, label=label, marker=marker, markersize=4)
     axes.set_title(title)
     tidy(axes)
+    if not axes.lines:
+        axes.text(0.5, 0.5, "the objective has none", transform=axes.transAxes, ha="center", color=SOFT)
     _frame(axes, list(curves.values()))
 
 

@@ -28,6 +28,9 @@ def baselines(evidence: Evidence) -> Finding | None:
     """The model against the best simple method with the same reference measure."""
     if evidence.evaluation is None:
         return None
+    if evidence.evaluation.get("importance_samples") is None:
+        short = "an autoencoder has no likelihood to compare"
+        return Finding("likelihood", 0, f"It reconstructs; {short}.", short)
     if evidence.evaluation.get("log_likelihood") is None:
         return Finding("likelihood", 3, "The log-likelihood is not finite.", "no finite likelihood")
     rivals = evidence.comparable()
@@ -111,7 +114,7 @@ def floors(evidence: Evidence) -> Finding | None:
 def estimate(evidence: Evidence) -> Finding | None:
     """Whether the importance-sampled estimate has settled."""
     figures = evidence.evaluation
-    if figures is None:
+    if figures is None or figures.get("importance_samples") is None:
         return None
     samples, effective = int(figures["importance_samples"]), figures.get("effective_sample_size")
     late = late_gain(figures)

@@ -108,13 +108,16 @@ def _performance(evidence: Evidence, findings: Sequence[Finding]) -> str:
     if figures is None:
         return "The run has not been evaluated yet, so its likelihood is unknown."
     n, rows = int(figures["n"]), "images" if evidence.row == "image" else "rows"
+    likelihood = _of("likelihood", findings)
+    if figures.get("importance_samples") is None:
+        start = f"On {n:,} {figures['split']} {rows} log p(x given its code) is {nats(figures['reconstruction'])} nats."
+        return f"{start} {likelihood[0].text}" if likelihood else start
     error = figures.get("standard_error")
     spread = "" if error is None else f" ± {nats(float(error))}"
     start = (
         f"On {n:,} {figures['split']} {rows if n != 1 else evidence.row} the model reaches a log-likelihood of "
         f"{nats(figures.get('log_likelihood'))}{spread} nats ({bits(figures.get('bits_per_dim'))} bits per dimension)."
     )
-    likelihood = _of("likelihood", findings)
     return f"{start} {likelihood[0].text}" if likelihood else start
 
 

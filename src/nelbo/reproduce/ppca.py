@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nelbo import recipes
-from nelbo.evaluate import evaluate_model
+from nelbo.evaluate import importance_log_likelihood
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
 from nelbo.train.job import model_of, prepare, train
@@ -32,7 +32,8 @@ def measure(seed: int, say: Say) -> dict[str, float]:
         defaults = recipes.find("linear-vae").defaults
         job = prepare(resolve(defaults, SETTINGS, {"latent": latent, "seed": seed}))
         objective, _, job = train(job)
-        estimate, _ = evaluate_model(model_of(objective), job.batches("test", batch_size=500), SAMPLES)
+        batches = job.batches("test", batch_size=500).fixed()
+        estimate = importance_log_likelihood(model_of(objective).eval(), batches, SAMPLES)
         per_unit = job.spec.dim * _log_scale(job.spec.scaling.scale)
         figures[f"log-likelihood, q = {latent}"] = float(estimate.log_likelihood.mean()) + per_unit
         figures[f"bound, q = {latent}"] = float(estimate.bound.mean()) + per_unit

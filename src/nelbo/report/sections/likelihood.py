@@ -27,6 +27,8 @@ def likelihood(subject: Subject) -> Markup:
         how = element("p", "This run has not been evaluated yet. To do so, and then write this report again:")
         again = f"nelbo report {evaluate_command(subject.folder).removeprefix('nelbo evaluate ')}"
         return section("likelihood", TITLE, how, commands(evaluate_command(subject.folder), again))
+    if figures.get("importance_samples") is None:
+        return _reconstruction(figures, subject.rows)
     return section(
         "likelihood",
         TITLE,
@@ -40,6 +42,17 @@ def likelihood(subject: Subject) -> Markup:
         _estimate(figures),
         _sides(figures, subject.rows),
     )
+
+
+def _reconstruction(figures: Figures, rows: str) -> Markup:
+    """What there is to say of a posterior without a density."""
+    words = (
+        f"Given its own code, a row of the {int(figures['n']):,} {figures['split']} {rows} has log p(x given z) = "
+        f"{nats(figures.get('reconstruction'))} nats {_error(figures.get('reconstruction_standard_error'))} on average "
+        f"({figures['reference_measure']}). That is no likelihood of the data, since a code costs nothing: it cannot be "
+        "compared with other models or baselines. A posterior with a spread has one."
+    )
+    return section("likelihood", TITLE, element("p", words))
 
 
 def _table(figures: Figures) -> Markup:
