@@ -29,8 +29,7 @@ def baselines(evidence: Evidence) -> Finding | None:
     if evidence.evaluation is None:
         return None
     if evidence.evaluation.get("importance_samples") is None:
-        short = "an autoencoder has no likelihood to compare"
-        return Finding("likelihood", 0, f"It reconstructs; {short}.", short)
+        return Finding("likelihood", 0, "An autoencoder has no likelihood to compare.", "encodes and reconstructs")
     if evidence.evaluation.get("log_likelihood") is None:
         return Finding("likelihood", 3, "The log-likelihood is not finite.", "no finite likelihood")
     rivals = evidence.comparable()
