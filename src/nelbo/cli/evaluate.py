@@ -87,7 +87,11 @@ def print_evaluation(content: dict[str, Any]) -> None:
 
 
 def _print_reconstruction(content: dict[str, Any]) -> None:
-    row = ["reconstruction, log p(x given its code)", content["reconstruction"], content["reconstruction_standard_error"]]
+    row = [
+        "reconstruction, log p(x given its code)",
+        content["reconstruction"],
+        content["reconstruction_standard_error"],
+    ]
     print_table(f"{content['split']}: {content['n']} rows, nats per datum", ["", "nats", "standard error"], [row])
     print(f"reference measure: {content['reference_measure']}")
     print(

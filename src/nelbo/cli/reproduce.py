@@ -12,6 +12,9 @@ from nelbo.cli.output import print_json, print_table, say, show
 def reproduce(
     name: Annotated[str | None, typer.Argument(help="Which one; without a name they are listed.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds: 0, 1, ...")] = 3,
+    posterior: Annotated[
+        str | None, typer.Option(help="The variant with this posterior: altosaar --posterior iaf is altosaar-iaf.")
+    ] = None,
     record: Annotated[
         bool,
         typer.Option("--record", help="Keep the figures in docs/reproductions/NAME.json; goes on where it stopped."),
@@ -34,6 +37,7 @@ def reproduce(
     if name is None:
         _list(REPRODUCTIONS, json)
         return
+    name = name if posterior is None else f"{name}-{posterior}"
     found = find(name)
     content = run_reproduction(found, seeds, say, RECORDS / f"{name}.json" if record else None, again)
     if json:

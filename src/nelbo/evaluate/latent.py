@@ -57,7 +57,11 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
     spread = torch.cat(means).var(0, correction=0)
     return LatentSummary(
         kl=per_latent,
-        rate=float(per_latent.sum()) if per_latent is not None else float(torch.cat(sampled).mean()) if sampled else None,
+        rate=float(per_latent.sum())
+        if per_latent is not None
+        else float(torch.cat(sampled).mean())
+        if sampled
+        else None,
         variance_of_means=spread,
         share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
     )

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from nelbo.errors import unknown
-from nelbo.reproduce import aevb_frey, altosaar, fashion_bytes, ppca
+from nelbo.reproduce import aevb_frey, altosaar, altosaar_iaf, fashion_bytes, fashion_vamp, ppca, sigma_vae, sticks
 from nelbo.reproduce.record import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
     each.name: each
-    for each in (ppca.REPRODUCTION, altosaar.REPRODUCTION, aevb_frey.REPRODUCTION, fashion_bytes.REPRODUCTION)
+    for each in (
+        ppca.REPRODUCTION,
+        altosaar.REPRODUCTION,
+        altosaar_iaf.REPRODUCTION,
+        aevb_frey.REPRODUCTION,
+        fashion_bytes.REPRODUCTION,
+        fashion_vamp.REPRODUCTION,
+        sigma_vae.REPRODUCTION,
+        sticks.REPRODUCTION,
+    )
 }
 
 
