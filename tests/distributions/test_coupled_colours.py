@@ -44,11 +44,9 @@ def test_one_component_is_the_chain_rule_written_out() -> None:
     px = CoupledColours(torch.zeros(1, 1, 1, 1, dtype=torch.float64), loc, log_scale, coupling, LEVELS)
     for red, green, blue in ((0.0, 4.0, 2.0), (3.0, 1.0, 0.0)):
         shifted = (1.0, 2.5 + alpha * (red - 2), 3.0 + beta * (red - 2) + gamma * (green - 2))
-        expected = sum(
-            float(DiscretizedLogistic(torch.tensor(m, dtype=torch.float64), log_scale[0, i, 0, 0, 0], LEVELS).log_prob(torch.tensor(v)))
-            for i, (m, v) in enumerate(zip(shifted, (red, green, blue), strict=True))
-        )  # fmt: skip
         value = torch.tensor([red, green, blue], dtype=torch.float64).view(1, 3, 1, 1)
+        colours = DiscretizedLogistic(torch.tensor(shifted, dtype=torch.float64), log_scale.flatten(), LEVELS)
+        expected = float(colours.log_prob(value.flatten()).sum())
         assert abs(float(px.log_prob(value)) - expected) < 1e-12
 
 

@@ -256,8 +256,9 @@ def _introduce(job: Job) -> None:
     length = f"{settings.steps} steps" if settings.steps else f"{settings.epochs} epochs"
     say(
         f"model: {settings.recipe}, {settings.latent} latents, prior {settings.prior}, posterior {settings.posterior}, "
-        f"likelihood {settings.likelihood}, network {settings.network}; {length} of batches of {settings.batch_size}, {settings.optimizer} at {settings.lr:g}, "
-        f"beta {settings.beta:g}, warm-up {settings.warmup}, seed {settings.seed}, {settings.threads} threads"
+        f"likelihood {settings.likelihood}, network {settings.network}; {length} of batches of {settings.batch_size}, "
+        f"{settings.optimizer} at {settings.lr:g}, beta {settings.beta:g}, warm-up {settings.warmup}, seed "
+        f"{settings.seed}, {settings.threads} threads"
     )
 
 

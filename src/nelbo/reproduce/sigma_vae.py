@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def measure(seed: int, say: Say) -> dict[str, float]:
-    """Log-likelihood per [0, 1] unit of the test images with each variance, and the learned one beside the residuals."""
+    """Log-likelihood per [0, 1] unit of the test images with each variance; the learned one beside the residuals."""
     figures: dict[str, float] = {}
     for sigma in ("unit", "shared"):
         job = prepare(resolve(SETTINGS, {"likelihood": f"gaussian:sigma={sigma}", "seed": seed}))
@@ -96,5 +96,5 @@ REPRODUCTION = Reproduction(
     measure=measure,
     sources=("mnist",),
     remark="Bytes are read as points of [0, 1] (x / 255) without dequantisation, as in the source: a density over data "
-    "that lie on a grid, whose value has no upper limit. It compares these two models with each other and nothing else.",
+    "on a grid, whose value has no upper limit: it compares these two models with each other and nothing else.",
 )

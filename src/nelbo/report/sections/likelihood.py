@@ -49,8 +49,8 @@ def _reconstruction(figures: Figures, rows: str) -> Markup:
     words = (
         f"Given its own code, a row of the {int(figures['n']):,} {figures['split']} {rows} has log p(x given z) = "
         f"{nats(figures.get('reconstruction'))} nats {_error(figures.get('reconstruction_standard_error'))} on average "
-        f"({figures['reference_measure']}). That is no likelihood of the data, since a code costs nothing: it cannot be "
-        "compared with other models or baselines. A posterior with a spread has one."
+        f"({figures['reference_measure']}). That is no likelihood of the data, since a code costs nothing: it cannot "
+        "be compared with other models or baselines. A posterior with a spread has one."
     )
     return section("likelihood", TITLE, element("p", words))
 
