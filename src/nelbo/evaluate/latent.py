@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
 
 from nelbo.core import Batch
-from nelbo.distributions.drawing import draw_common
+from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import Floored
 from nelbo.models.latent import LatentVariableModel
@@ -40,8 +40,8 @@ class LatentSummary:
 def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> LatentSummary:
     """Encode every row, decode its mean, and summarise; two passes' worth of moments in one, in float64."""
     means, rates, sampled = [], [], []
-    generator = torch.Generator().manual_seed(0)
-    with _floor_counts(model) as shares:
+    with _floor_counts(model) as shares, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
         for batch in batches:
             q = model.encode(batch)
             model.decode(q.mean, batch.context)
@@ -51,8 +51,8 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
             if kl is not None:
                 rates.append(kl.double().cpu())
             elif model.has_density:
-                z, log_q = draw_common(q, DRAWS, generator)
-                sampled.append((log_q - p.log_prob(z)).mean(0).double().cpu())
+                z, log_q = rsample_with_log_prob(q, DRAWS)
+                sampled.append((cast("Tensor", log_q) - p.log_prob(z)).mean(0).double().cpu())
     per_latent = torch.cat(rates, 1).mean(1) if rates else None
     spread = torch.cat(means).var(0, correction=0)
     return LatentSummary(
