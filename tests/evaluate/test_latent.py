@@ -19,7 +19,7 @@ def test_the_monte_carlo_rate_is_the_kl_within_its_error() -> None:
     torch.manual_seed(0)
     prior = MixturePrior(3, components=1)
     encoder, decoder = MLP(5, 6, hidden=(8,)), MLP(3, 5, hidden=(8,))
-    model = LatentVariableModel(prior, GaussianPosterior(encoder, 3), BernoulliLikelihood(decoder, (5,))).double()
+    model = LatentVariableModel(prior, GaussianPosterior(encoder), BernoulliLikelihood(decoder, (5,))).double()
     batch = Batch(torch.rand(ROWS, 5, dtype=torch.float64).round())
     found = summarise_latents(model, [batch])
     assert found.kl is None
