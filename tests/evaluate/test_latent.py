@@ -32,5 +32,5 @@ def test_the_monte_carlo_rate_is_the_kl_within_its_error() -> None:
         z = q.sample((2_000,))
         values = q.log_prob(z) - component.log_prob(z).sum(-1)
     error = float(values.var(0).mean() / (DRAWS * ROWS)) ** 0.5
-    assert error < 0.03
+    assert error < 0.04
     assert abs(found.rate - float(exact)) < 4 * error
