@@ -8,8 +8,11 @@ import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
 from torch.autograd import gradcheck
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from nelbo.distributions.full_normal import FullNormal
+from nelbo.distributions.kl import rate
+from nelbo.distributions.normal import StandardNormal
 
 
 def law(rows: int = 4, dim: int = 3, seed: int = 0) -> FullNormal:
@@ -36,6 +39,17 @@ def test_draws_have_the_mean_and_covariance() -> None:
     assert bool(((drawn.mean(0) - q.loc[0]).abs() < 4.5 * error).all())
     spread = torch.outer(q.variance[0], q.variance[0]).sqrt() * (2 / len(drawn)) ** 0.5
     assert bool(((drawn.T.cov() - q.covariance[0]).abs() < 4.5 * spread).all())
+
+
+def test_the_rate_sums_to_torchs_divergence_from_the_standard_normal() -> None:
+    q = law()
+    found = rate(q, StandardNormal(3, q.loc))
+    assert found is not None
+    assert found.shape == (3, 4)
+    eye = torch.eye(3, dtype=torch.float64)
+    peer = MultivariateNormal(q.loc, scale_tril=q.factor)
+    expected = kl_divergence(peer, MultivariateNormal(torch.zeros(3, dtype=torch.float64), scale_tril=eye))
+    torch.testing.assert_close(found.sum(0), expected)
 
 
 def test_common_noise_is_shared_by_all_rows() -> None:
