@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
 
 from nelbo.core import Batch, SinglePhase
 from nelbo.data import Data, Kind, load
+from nelbo.likelihoods import Elementwise
 from nelbo.recipes import RECIPES
 from nelbo.registry import registered
 from nelbo.settings import resolve
@@ -77,11 +79,14 @@ def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
         "real": ((signal + 0.1 * rng.normal(size=signal.shape)).astype(np.float32), None),
         "positive": (np.exp(signal).astype(np.float32), None),
         "count": (rng.poisson(20 * np.exp(0.3 * signal)), "count"),
+        "categorical": (np.digitize(signal, [-1, 0, 1]), "categorical"),
+        "ordinal": (np.digitize(signal, [-1, 0, 1]), "ordinal"),
     }
 
 
 _ROWS = _generated()
-KINDS = tuple(_ROWS)
+WITHOUT_DEFAULT = ("categorical", "ordinal")  # kinds for which a likelihood has to be named
+KINDS = tuple(kind for kind in _ROWS if kind not in WITHOUT_DEFAULT)
 IMAGES = ("levels", "bytes")
 
 # What a recipe needs said where its defaults do not suit the data.
@@ -96,7 +101,7 @@ def _cases() -> list[Case]:
             extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
-    return cases + _variants() + _pairs()
+    return cases + _likelihoods() + _variants() + _pairs()
 
 
 _SMALL_PARTS = {
@@ -121,18 +126,27 @@ def _pairs() -> list[Case]:
     return cases
 
 
+def _likelihoods() -> list[Case]:
+    """Every likelihood on every kind it fits (levels stand for bytes), then with every other word of its options."""
+    cases = []
+    for name, of_x in registered("likelihood"):
+        fits = cast("type[Elementwise]", of_x).fits
+        kinds = sorted(kind.value for kind in fits if kind is not Kind.BYTE or Kind.LEVELS not in fits)
+        cases += [Case(f"{name}-{kind}", kind, {"likelihood": name}) for kind in kinds]
+        cases += [
+            Case(f"{name}-{option}-{word}", kinds[0], {"likelihood": f"{name}:{option}={word}"})
+            for option, annotation in get_type_hints(of_x.__init__).items()  # type: ignore[misc]
+            if get_origin(annotation) is Literal
+            for word in get_args(annotation)
+            if word != inspect.signature(of_x).parameters[option].default
+        ]
+    return cases
+
+
 def _variants() -> list[Case]:
-    """Parts that no recipe takes by default: every network, every sigma, every transform of the table."""
+    """Parts that no recipe takes by default: every network, every transform of the table."""
     dense = [name for name, _ in registered("network") if not name.startswith("conv-")]
     cases = [Case(f"network-{name}", "binary", {"network": name}) for name in dense]
-    cases += [
-        Case(f"gaussian-{sigma}", "real", {"likelihood": f"gaussian:sigma={sigma}"})
-        for sigma in ("unit", "shared", "dimension", "datum")
-    ]
-    cases += [
-        Case(f"logistic-{sigma}", "levels", {"likelihood": f"discretized-logistic:sigma={sigma}"})
-        for sigma in ("shared", "dimension", "datum")
-    ]
     cases += [
         Case("conv-datum", "levels", {"network": "conv:dropout=0.2", "likelihood": "discretized-logistic:sigma=datum"}),
         Case("gaussian-sigmoid", "bytes", {"transform": "density", "likelihood": "gaussian:sigma=datum,mean=sigmoid"}),
@@ -155,7 +169,9 @@ def is_legal(x: torch.Tensor, kind: Kind, levels: int | None) -> bool:
         return False
     if kind is Kind.BINARY:
         return bool(((x == 0) | (x == 1)).all())
-    if kind in {Kind.BYTE, Kind.LEVELS}:
+    if kind is Kind.COUNT:
+        return bool(((x == x.round()) & (x >= 0)).all())
+    if kind in {Kind.BYTE, Kind.LEVELS, Kind.CATEGORICAL, Kind.ORDINAL}:
         top = 255 if kind is Kind.BYTE else (levels or 0) - 1
         return bool(((x == x.round()) & (x >= 0) & (x <= top)).all())
     if kind is Kind.UNIT:

@@ -100,7 +100,7 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
     keys = [recipe_key, "kingma2014", "rezende2014"]
     for kind in ("prior", "posterior", "likelihood"):
         keys += _PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
-    if name == "gaussian" and ("sigma" not in likelihood or "sigma=shared" in likelihood):
+    if name == "gaussian" and ("sigma" not in likelihood or "=shared" in likelihood or "=optimal" in likelihood):
         keys.append("rybkin2021")
     if float(settings.get("beta", 1.0)) != 1.0:
         keys.append("higgins2017")
@@ -129,6 +129,15 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "likelihood/student-t": ("mattei2019",),
     "likelihood/negative-binomial": ("lopez2018",),
     "likelihood/categorical": ("oord2016",),
+    "likelihood/laplace": ("kotz2001",),
+    "likelihood/log-normal": ("nazabal2020",),
+    "likelihood/gamma": ("mccullagh1989",),
+    "likelihood/exponential": ("fevotte2009",),
+    "likelihood/poisson": ("nazabal2020",),
+    "likelihood/zero-inflated-negative-binomial": ("lopez2018", "lambert1992"),
+    "likelihood/beta": ("ferrari2004",),
+    "likelihood/beta-binomial": ("skellam1948",),
+    "likelihood/ordinal": ("mccullagh1980", "nazabal2020"),
     "transform/dequantize": ("theis2016",),
     "transform/logit": ("papamakarios2017",),
     "optimizer/adam": ("kingma2015",),
@@ -269,6 +278,50 @@ _SOURCES: Mapping[str, Citation] = _by_key((
         "oord2016", "inproceedings",
         ("van den Oord, A{\\\"a}ron", "Kalchbrenner, Nal", "Kavukcuoglu, Koray"),
         "Pixel Recurrent Neural Networks", 2016, ICML, "1601.06759",
+    ),
+    Citation(
+        "kotz2001", "book", ("Kotz, Samuel", "Kozubowski, Tomasz J.", "Podg{\\'o}rski, Krzysztof"),
+        "The Laplace Distribution and Generalizations", 2001, doi="10.1007/978-1-4612-0173-1",
+        other=(("publisher", "Birkh{\\\"a}user"),),
+    ),
+    Citation(
+        "nazabal2020", "article",
+        ("Naz{\\'a}bal, Alfredo", "Olmos, Pablo M.", "Ghahramani, Zoubin", "Valera, Isabel"),
+        "Handling incomplete heterogeneous data using VAEs", 2020, "Pattern Recognition", "1807.03653",
+        doi="10.1016/j.patcog.2020.107501", other=(("volume", "107"), ("pages", "107501")),
+    ),
+    Citation(
+        "mccullagh1989", "book", ("McCullagh, Peter", "Nelder, John A."),
+        "Generalized Linear Models", 1989, doi="10.1007/978-1-4899-3242-6",
+        other=(("edition", "second"), ("publisher", "Chapman and Hall")),
+    ),
+    Citation(
+        "fevotte2009", "article",
+        ("F{\\'e}votte, C{\\'e}dric", "Bertin, Nancy", "Durrieu, Jean-Louis"),
+        "Nonnegative Matrix Factorization with the Itakura-Saito Divergence: With Application to Music Analysis",
+        2009, "Neural Computation", doi="10.1162/neco.2008.04-08-771",
+        other=(("volume", "21"), ("number", "3"), ("pages", "793--830")),
+    ),
+    Citation(
+        "lambert1992", "article", ("Lambert, Diane",),
+        "Zero-Inflated Poisson Regression, with an Application to Defects in Manufacturing", 1992, "Technometrics",
+        doi="10.1080/00401706.1992.10485228", other=(("volume", "34"), ("number", "1"), ("pages", "1--14")),
+    ),
+    Citation(
+        "ferrari2004", "article", ("Ferrari, Silvia", "Cribari-Neto, Francisco"),
+        "Beta Regression for Modelling Rates and Proportions", 2004, "Journal of Applied Statistics",
+        doi="10.1080/0266476042000214501", other=(("volume", "31"), ("number", "7"), ("pages", "799--815")),
+    ),
+    Citation(
+        "skellam1948", "article", ("Skellam, John G.",),
+        "A Probability Distribution Derived from the Binomial Distribution by Regarding the Probability of Success "
+        "as Variable Between the Sets of Trials", 1948, "Journal of the Royal Statistical Society: Series B",
+        doi="10.1111/j.2517-6161.1948.tb00014.x", other=(("volume", "10"), ("number", "2"), ("pages", "257--261")),
+    ),
+    Citation(
+        "mccullagh1980", "article", ("McCullagh, Peter",),
+        "Regression Models for Ordinal Data", 1980, "Journal of the Royal Statistical Society: Series B",
+        doi="10.1111/j.2517-6161.1980.tb01109.x", other=(("volume", "42"), ("number", "2"), ("pages", "109--142")),
     ),
     Citation(
         "kingma2015", "inproceedings", ("Kingma, Diederik P.", "Ba, Jimmy"),

@@ -143,11 +143,8 @@ def _misfit(name: str, cls: type[Elementwise], data: DataSpec) -> str:
     parts = [(n, cast("type[Elementwise]", c)) for n, c in registered("likelihood")]
     transform, default = _DEFAULTS.get(data.kind, ("", ""))
     # Where the kind has a likelihood of its own, that one; `nelbo parts` lists the others.
-    fitting = [
-        f"--likelihood {n}"
-        for n, c in parts
-        if data.kind in c.fits and (transform != "none" or n == parse_part(default)[0])
-    ]
+    own = default.partition(":")[0] if transform == "none" else None
+    fitting = [f"--likelihood {n}" for n, c in parts if data.kind in c.fits and own in {None, n}]
     flags = [_flag(t) for t in cls.after.get(data.kind, ())]
     both = [f"--likelihood {n} {_flag(t)}" for n, c in parts for t in c.after.get(data.kind, ())]
     ways = [*fitting, *flags] or both

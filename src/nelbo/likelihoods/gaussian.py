@@ -1,4 +1,4 @@
-"""The Gaussian likelihood, with four ways to have a variance."""
+"""The Gaussian likelihood, with five ways to have a variance."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from nelbo.core import Batch
+from nelbo.core import Batch, sum_cells
 from nelbo.data.spec import Kind
 from nelbo.distributions.normal import HALF_LOG_2PI, ElementwiseNormal, LogVariance
 from nelbo.errors import unknown
 from nelbo.likelihoods.elementwise import Elementwise
+from nelbo.likelihoods.running_variance import RunningVariance
 from nelbo.registry import register
 
-Sigma = Literal["unit", "shared", "dimension", "datum"]
+Sigma = Literal["unit", "shared", "dimension", "datum", "optimal"]
 
 
 @register("likelihood/gaussian")
@@ -33,7 +34,12 @@ class GaussianLikelihood(Elementwise):
     shape
         Shape of x.
     sigma
-        `unit`: s = 1; `shared`: one learned s; `dimension`: a learned s per cell; `datum`: s(z) from the network.
+        `unit`: s = 1; `shared`: one learned s; `dimension`: a learned s per cell; `datum`: s(z) from the network;
+        `optimal`: one s, in closed form. While training, s^2 is the mean squared error of the batch (all draws, rows
+        and observed cells, in scaled units), which maximises its log-likelihood; it is held constant in the gradient,
+        which at a maximum changes nothing for the ELBO. In evaluation, and in whatever `forward` gives, s^2 is the
+        running average of those errors (see `RunningVariance`), saved with the weights: were it the error of the rows
+        evaluated, it would be fitted to them, and a row's score would depend on its neighbours.
     mean
         `identity`, or `sigmoid` for means between 0 and 1 in scaled units (Kingma and Welling's Frey-face decoder).
     min_log_variance
@@ -42,7 +48,7 @@ class GaussianLikelihood(Elementwise):
     References
     ----------
     Kingma and Welling (2013), eq. 12; Rybkin et al. (2021), Simple and effective VAE training with calibrated
-    decoders (shared sigma), arXiv:2006.13202.
+    decoders (shared and optimal sigma), arXiv:2006.13202.
     """
 
     fits: ClassVar = frozenset({Kind.REAL})
@@ -72,11 +78,12 @@ class GaussianLikelihood(Elementwise):
         super().__init__(network, shape, 2 if sigma == "datum" else 1, shift, scale)
         self.squash = mean == "sigmoid"
         self.sigma = sigma
-        self.log_variance = None if sigma == "unit" else LogVariance(min_log_variance)
+        self.log_variance = None if sigma in {"unit", "optimal"} else LogVariance(min_log_variance)
         if sigma in {"shared", "dimension"}:
             self.raw_log_variance = nn.Parameter(torch.zeros(self.cells if sigma == "dimension" else ()))
         else:
             self.register_parameter("raw_log_variance", None)
+        self.running = RunningVariance(min_log_variance) if sigma == "optimal" else None
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -92,8 +99,10 @@ class GaussianLikelihood(Elementwise):
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
         """The generic sum; with one shared variance and complete rows, one sum of squares a datum."""
+        if self.running is not None and self.training:
+            return self._log_px_at_its_best(self.running, z, batch)
         if (
-            self.sigma not in {"unit", "shared"}
+            self.sigma not in {"unit", "shared", "optimal"}
             or self.scale.dim()
             or batch.mask is not None
             or batch.log_jacobian is not None
@@ -112,6 +121,17 @@ class GaussianLikelihood(Elementwise):
         """Means and log-variances in the units in which the network sees the data."""
         emitted = self.emit(z, context)
         loc = torch.sigmoid(emitted[0]) if self.squash else emitted[0]
+        if self.running is not None:
+            return loc, self.running.average()
         if self.log_variance is None:
             return loc, None
         return loc, self.log_variance(emitted[1] if self.sigma == "datum" else self.raw_log_variance)
+
+    def _log_px_at_its_best(self, running: RunningVariance, z: Tensor, batch: Batch) -> Tensor:
+        """With the s^2 that fits this very batch best, its mean squared error."""
+        context = None if batch.context is None else batch.context.repeat(z.shape[0], 1)
+        loc, _ = self._scaled(z.flatten(0, 1), context)
+        squares = ((batch.x - self.shift) / self.scale - loc.view(*z.shape[:2], *self.shape)).square()
+        log_variance = running(squares, batch.mask)
+        cells = -0.5 * (squares * torch.exp(-log_variance) + log_variance) - self.scale.log() - HALF_LOG_2PI
+        return sum_cells(cells, batch, len(self.cells))
