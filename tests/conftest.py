@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if os.environ.get("NELBO_REQUIRE_DATA") == "1":
         pytest.fail("NELBO_REQUIRE_DATA=1 insists on real data, but NELBO_DATA is not set", pytrace=False)
     pytest.skip(NO_DATA)
+
+
+@pytest.fixture
+def own_parts() -> Iterator[None]:
+    """What a test registers or loads as a plugin is forgotten after it."""
+    from nelbo import plugins, registry
+
+    registry._open_rooms()
+    parts, loaded = dict(registry._CLASSES), dict(plugins._LOADED)
+    yield
+    for held, before in ((registry._CLASSES, parts), (plugins._LOADED, loaded)):
+        held.clear()
+        held.update(before)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

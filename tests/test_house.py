@@ -28,7 +28,7 @@ LAYERS = (
     ("data",),
     ("distributions", "networks", "solvers"),
     ("priors", "posteriors", "likelihoods"),
-    ("parts",),
+    ("parts", "plugins"),
     ("models",),
     ("objectives",),
     ("settings", "citations"),
@@ -120,6 +120,9 @@ def _is_true(node: ast.expr) -> bool:
     return not (isinstance(node, ast.Constant) and node.value is False)
 
 
+RUNS_CODE_OF_THE_USERS = SOURCE / "plugins.py"  # out of which anything can come
+
+
 @EVERY_FILE
 def test_no_error_is_caught_that_was_not_foreseen(path: Path) -> None:
     broad = [
@@ -128,7 +131,7 @@ def test_no_error_is_caught_that_was_not_foreseen(path: Path) -> None:
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or {"Exception", "BaseException"} & set(ast.unparse(node.type).strip("()").split(", ")))
     ]
-    assert broad == []
+    assert len(broad) <= (1 if path == RUNS_CODE_OF_THE_USERS else 0)
 
 
 @EVERY_FILE

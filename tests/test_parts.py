@@ -8,6 +8,7 @@ import pytest
 
 from nelbo.citations import of_part
 from nelbo.core import Posterior, Prior
+from nelbo.networks import halves, names, options
 from nelbo.parts import KINDS, Part, catalogue
 from nelbo.registry import lookup, parse_part, registered
 
@@ -16,14 +17,24 @@ PARTS = [part for kind in KINDS for part in catalogue(kind)]
 
 def test_every_registered_part_is_listed() -> None:
     assert {(part.kind, part.name) for part in PARTS} == {
-        (kind, name) for kind in KINDS for name, _ in registered(kind)
+        (kind, name)
+        for kind in KINDS
+        for name in (names() if kind == "network" else (name for name, _ in registered(kind)))
     }
+
+
+def test_a_pair_of_networks_is_one_line_whose_options_both_halves_take() -> None:
+    found = {part.name: part for part in catalogue("network")}
+    assert {"conv", "conv-1d", "resnet"} <= set(found)
+    assert not any(name.endswith(("-encoder", "-decoder")) for name in found)
+    for name, part in found.items():
+        assert set(part.options) <= options(name)
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_part_says_what_it_is(part: Part) -> None:
     assert part.summary
-    cls = lookup(f"{part.kind}/{part.name}")
+    cls = lookup(halves(part.name)[0] if part.kind == "network" else f"{part.kind}/{part.name}")
     takes = inspect.signature(cls).parameters
     assert set(part.options) <= set(takes)
     name, options = parse_part(f"{part.name}:{part.option_string}" if part.option_string else part.name)

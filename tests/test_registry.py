@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from nelbo import registry
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
@@ -133,15 +131,7 @@ def test_arguments_a_part_does_not_take_are_refused_with_those_it_does() -> None
         build({"part": "prior/standard"})
 
 
-@pytest.fixture
-def _own_names() -> Iterator[None]:
-    before = dict(registry._CLASSES)
-    yield
-    registry._CLASSES.clear()
-    registry._CLASSES.update(before)
-
-
-@pytest.mark.usefixtures("_own_names")
+@pytest.mark.usefixtures("own_parts")
 def test_a_part_of_the_users_own_can_be_registered_and_built() -> None:
     @register("network/constant")
     class Constant(nn.Module):
@@ -155,7 +145,7 @@ def test_a_part_of_the_users_own_can_be_registered_and_built() -> None:
     assert "constant" in dict(registered("network"))
 
 
-@pytest.mark.usefixtures("_own_names")
+@pytest.mark.usefixtures("own_parts")
 def test_a_name_that_is_taken_is_refused() -> None:
     class Other(nn.Module): ...
 

@@ -14,6 +14,7 @@ import torch
 from nelbo.core import Batch, SinglePhase
 from nelbo.data import Data, Kind, load
 from nelbo.likelihoods import Elementwise
+from nelbo.networks import names
 from nelbo.recipes import RECIPES
 from nelbo.registry import registered
 from nelbo.settings import resolve
@@ -81,12 +82,13 @@ def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
         "count": (rng.poisson(20 * np.exp(0.3 * signal)), "count"),
         "categorical": (np.digitize(signal, [-1, 0, 1]), "categorical"),
         "ordinal": (np.digitize(signal, [-1, 0, 1]), "ordinal"),
+        "series": (np.sin(np.arange(13) / 2 + z[:, :1]) + 0.1 * rng.normal(size=(ROWS, 13)), "real"),
     }
 
 
 _ROWS = _generated()
 WITHOUT_DEFAULT = ("categorical", "ordinal")  # kinds for which a likelihood has to be named
-KINDS = tuple(kind for kind in _ROWS if kind not in WITHOUT_DEFAULT)
+KINDS = tuple(kind for kind in _ROWS if kind not in {*WITHOUT_DEFAULT, "series"})  # series are real
 IMAGES = ("levels", "bytes")
 
 # What a recipe needs said where its defaults do not suit the data.
@@ -109,7 +111,11 @@ _SMALL_PARTS = {
     "prior/vamp": "vamp:components=3",
     "prior/flow": "flow:transforms=2,hidden=8",
     "posterior/iaf": "iaf:steps=2,hidden=8",
+    "network/residual-mlp": "residual-mlp:blocks=2",
+    "network/conv-1d": "conv-1d:channels=4",
+    "network/resnet": "resnet:channels=8,blocks=2",
 }
+_READS = {"conv": ("levels",), "resnet": IMAGES, "conv-1d": ("series",)}  # networks that do not read any data
 
 
 def _pairs() -> list[Case]:
@@ -145,8 +151,11 @@ def _likelihoods() -> list[Case]:
 
 def _variants() -> list[Case]:
     """Parts that no recipe takes by default: every network, every transform of the table."""
-    dense = [name for name, _ in registered("network") if not name.startswith("conv-")]
-    cases = [Case(f"network-{name}", "binary", {"network": name}) for name in dense]
+    cases = [
+        Case(f"network-{name}-{kind}", kind, {"network": _SMALL_PARTS.get(f"network/{name}", name)})
+        for name in names()
+        for kind in _READS.get(name, ("binary",))
+    ]
     cases += [
         Case("conv-datum", "levels", {"network": "conv:dropout=0.2", "likelihood": "discretized-logistic:sigma=datum"}),
         Case("gaussian-sigmoid", "bytes", {"transform": "density", "likelihood": "gaussian:sigma=datum,mean=sigmoid"}),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nelbo.data import load as load_data
     from nelbo.models.latent import LatentVariableModel as LatentVariableModel
     from nelbo.objectives.elbo import ELBO as ELBO
+    from nelbo.plugins import load as load_plugin
     from nelbo.registry import build as build
     from nelbo.registry import register as register
     from nelbo.registry import spec_of as spec_of
@@ -38,6 +39,7 @@ _HOMES = {
     "build": "nelbo.registry",
     "fit": "nelbo.run",
     "load_data": "nelbo.data:load",
+    "load_plugin": "nelbo.plugins:load",
     "register": "nelbo.registry",
     "resolve": "nelbo.settings",
     "spec_of": "nelbo.registry",
@@ -55,6 +57,7 @@ __all__ = [
     "build",
     "fit",
     "load_data",
+    "load_plugin",
     "register",
     "resolve",
     "spec_of",

@@ -98,7 +98,7 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
     likelihood = str(settings.get("likelihood", ""))
     name = likelihood.partition(":")[0]
     keys = [recipe_key, "kingma2014", "rezende2014"]
-    for kind in ("prior", "posterior", "likelihood"):
+    for kind in ("prior", "posterior", "likelihood", "network"):
         keys += _PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
     if name == "gaussian" and ("sigma" not in likelihood or "=shared" in likelihood or "=optimal" in likelihood):
         keys.append("rybkin2021")
@@ -138,6 +138,11 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "likelihood/beta": ("ferrari2004",),
     "likelihood/beta-binomial": ("skellam1948",),
     "likelihood/ordinal": ("mccullagh1980", "nazabal2020"),
+    "network/gated-mlp": ("dauphin2017",),
+    "network/residual-mlp": ("he2016", "ba2016"),
+    "network/conv": ("radford2016",),
+    "network/resnet": ("he2016", "wu2018"),
+    "network/conv-1d": ("waibel1989",),
     "transform/dequantize": ("theis2016",),
     "transform/logit": ("papamakarios2017",),
     "optimizer/adam": ("kingma2015",),
@@ -322,6 +327,34 @@ _SOURCES: Mapping[str, Citation] = _by_key((
         "mccullagh1980", "article", ("McCullagh, Peter",),
         "Regression Models for Ordinal Data", 1980, "Journal of the Royal Statistical Society: Series B",
         doi="10.1111/j.2517-6161.1980.tb01109.x", other=(("volume", "42"), ("number", "2"), ("pages", "109--142")),
+    ),
+    Citation(
+        "dauphin2017", "inproceedings", ("Dauphin, Yann N.", "Fan, Angela", "Auli, Michael", "Grangier, David"),
+        "Language Modeling with Gated Convolutional Networks", 2017, ICML, "1612.08083",
+    ),
+    Citation(
+        "he2016", "inproceedings", ("He, Kaiming", "Zhang, Xiangyu", "Ren, Shaoqing", "Sun, Jian"),
+        "Identity Mappings in Deep Residual Networks", 2016, "European Conference on Computer Vision", "1603.05027",
+    ),
+    Citation(
+        "ba2016", "misc", ("Ba, Jimmy Lei", "Kiros, Jamie Ryan", "Hinton, Geoffrey E."),
+        "Layer Normalization", 2016, "arXiv", "1607.06450",
+    ),
+    Citation(
+        "wu2018", "inproceedings", ("Wu, Yuxin", "He, Kaiming"),
+        "Group Normalization", 2018, "European Conference on Computer Vision", "1803.08494",
+    ),
+    Citation(
+        "radford2016", "inproceedings", ("Radford, Alec", "Metz, Luke", "Chintala, Soumith"),
+        "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks", 2016, ICLR,
+        "1511.06434",
+    ),
+    Citation(
+        "waibel1989", "article",
+        ("Waibel, Alexander", "Hanazawa, Toshiyuki", "Hinton, Geoffrey", "Shikano, Kiyohiro", "Lang, Kevin J."),
+        "Phoneme recognition using time-delay neural networks", 1989,
+        "IEEE Transactions on Acoustics, Speech, and Signal Processing", doi="10.1109/29.21701",
+        other=(("volume", "37"), ("number", "3"), ("pages", "328--339")),
     ),
     Citation(
         "kingma2015", "inproceedings", ("Kingma, Diederik P.", "Ba, Jimmy"),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from nelbo.core import Space
-from nelbo.registry import registered
+from nelbo.networks import halves, names
+from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
 
@@ -39,11 +40,18 @@ class Part:
 
 def catalogue(kind: str) -> Iterator[Part]:
     """The parts of one kind, in alphabetical order."""
-    for name, cls in registered(kind):
+    for name, cls in _by_name(kind):
         known = set(_DECIDED) - ({"hidden"} if kind in {"prior", "posterior"} else set())
         parameters = inspect.signature(cls).parameters.values()
         options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
         yield Part(kind, name, _summary(cls), _serves(cls), options)
+
+
+def _by_name(kind: str) -> Iterator[tuple[str, type]]:
+    """Registered classes by the name a part string gives them; of a pair of networks, the encoder."""
+    if kind == "network":
+        return ((name, lookup(halves(name)[0])) for name in names())
+    return registered(kind)
 
 
 def _summary(cls: type) -> str:

@@ -12,6 +12,7 @@ from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import transform as named_transform
 from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.likelihoods import Elementwise
+from nelbo.networks import halves
 from nelbo.registry import lookup, parse_part, registered
 from nelbo.settings import Settings
 
@@ -141,9 +142,9 @@ def _misfit(name: str, cls: type[Elementwise], data: DataSpec) -> str:
     levels = "256 grey levels" if data.kind is Kind.BYTE else f"{data.levels} levels"
     holds = levels if data.kind in {Kind.BYTE, Kind.LEVELS} else f"{data.kind.value} values"
     parts = [(n, cast("type[Elementwise]", c)) for n, c in registered("likelihood")]
-    transform, default = _DEFAULTS.get(data.kind, ("", ""))
+    transform, default = _DEFAULTS.get(data.kind, ("", "none"))
     # Where the kind has a likelihood of its own, that one; `nelbo parts` lists the others.
-    own = default.partition(":")[0] if transform == "none" else None
+    own = parse_part(default)[0] if transform == "none" else None
     fitting = [f"--likelihood {n}" for n, c in parts if data.kind in c.fits and own in {None, n}]
     flags = [_flag(t) for t in cls.after.get(data.kind, ())]
     both = [f"--likelihood {n} {_flag(t)}" for n, c in parts for t in c.after.get(data.kind, ())]
@@ -207,26 +208,27 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
 
 def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
     name, options = parse_part(settings.network)
-    if name == "conv":
-        cls = lookup("network/conv-encoder")
-        return _filled("network/conv-encoder", cls, options, {"shape": list(data.event_shape), "out_features": outputs})
-    return _dense(name, options, data.dim, outputs, settings.hidden)
+    part, _ = halves(name)
+    known: Spec = {
+        "in_features": data.dim,
+        "shape": list(data.event_shape),
+        "out_features": outputs,
+        "hidden": list(settings.hidden),
+    }
+    return _filled(part, lookup(part), options, known)
 
 
 def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
     name, options = parse_part(settings.network)
-    if name == "conv":
-        known = {"in_features": settings.latent, "shape": list(data.event_shape), "parameters": parameters}
-        return _filled("network/conv-decoder", lookup("network/conv-decoder"), options, known)
-    return _dense(name, options, settings.latent, parameters * data.dim, settings.hidden[::-1])
-
-
-def _dense(name: str, options: Spec, inputs: int, outputs: int, hidden: tuple[int, ...]) -> Spec:
-    names = [n for n, _ in registered("network") if not n.startswith("conv-")]
-    if name not in names:
-        raise unknown("network", name, [*names, "conv"])
-    known: Spec = {"in_features": inputs, "out_features": outputs, "hidden": list(hidden)}
-    return _filled(f"network/{name}", lookup(f"network/{name}"), options, known)
+    _, part = halves(name)
+    known: Spec = {
+        "in_features": settings.latent,
+        "shape": list(data.event_shape),
+        "out_features": parameters * data.dim,
+        "parameters": parameters,
+        "hidden": list(settings.hidden[::-1]),
+    }
+    return _filled(part, lookup(part), options, known)
 
 
 def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
@@ -234,10 +236,13 @@ def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str
     takes = inspect.signature(cls).parameters
     for option in options:
         if option not in takes:
-            free = [name for name in takes if name not in {"model", "network", "shape", "in_features", "out_features"}]
+            free = [name for name in takes if name not in _NO_OPTIONS]
             raise unknown(f"option of {part}:", option or str(options[option]), free, ConfigError)
     known = {name: value for name, value in known.items() if name in takes and value is not None}
     return {"part": part, **known, **options}
+
+
+_NO_OPTIONS = frozenset({"model", "network", "shape", "in_features", "out_features", "parameters", "context"})
 
 
 def _plain(value: float | tuple[float, ...]) -> float | list[float]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from torch import nn
@@ -42,7 +43,8 @@ def register(path: str) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         held = _CLASSES.get(path)
-        if held is not None and held.__qualname__ != cls.__qualname__:
+        # The same class again is its module read anew.
+        if held is not None and (held.__module__, held.__qualname__) != (cls.__module__, cls.__qualname__):
             raise CompositionError(
                 f"the name {path!r} is taken by {held.__module__}.{held.__qualname__}; choose another"
             )
@@ -118,6 +120,30 @@ def registered(kind: str) -> Iterator[tuple[str, type]]:
     _open_rooms()
     prefix = f"{kind}/"
     return iter(sorted((path.removeprefix(prefix), cls) for path, cls in _CLASSES.items() if path.startswith(prefix)))
+
+
+@contextmanager
+def registering(again: Collection[str] = ()) -> Iterator[Callable[[], dict[str, type]]]:
+    """Gives a function that tells what was registered meanwhile; all of it is undone by an exception.
+
+    Parameters
+    ----------
+    again
+        Paths to forget first: those of a file that is read anew.
+    """
+    _open_rooms()  # ours come first: their names are taken, and they are not what is registered meanwhile
+    before = dict(_CLASSES)
+    for path in again:
+        _CLASSES.pop(path, None)
+    start = dict(_CLASSES)
+    done = False
+    try:
+        yield lambda: {path: cls for path, cls in _CLASSES.items() if start.get(path) is not cls}
+        done = True
+    finally:
+        if not done:
+            _CLASSES.clear()
+            _CLASSES.update(before)
 
 
 def parse_part(text: str) -> tuple[str, dict[str, Any]]:

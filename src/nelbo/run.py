@@ -16,6 +16,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from nelbo import plugins
 from nelbo.core import Model
 from nelbo.data import Data, DataSpec
 from nelbo.data.datasets import NAMES
@@ -94,6 +95,8 @@ class Run:
             If training has not ended yet.
         StorageError
             If the weights are damaged, altered, or not those of this model.
+        ConfigError
+            If a plugin that the run was trained with is not loaded.
         """
         self.config()
         if not self.is_complete:
@@ -163,6 +166,7 @@ def describe(job: Job) -> dict[str, Any]:
             },
         },
         "objective": dict(job.objective_spec),
+        "plugins": plugins.used_by(job.objective_spec),
         "versions": {"nelbo": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
         "machine": machine(),
     }
@@ -189,9 +193,10 @@ def reopen(run: Run, data: Data | None = None) -> Job:
     Raises
     ------
     ConfigError
-        If the data changed since.
+        If the data changed since, or the run needs a plugin that was not loaded.
     """
     config = run.config()
+    plugins.require(config.get("plugins", ()), str(run.folder))
     settings = resolve(config["settings"])
     job = prepare(settings, data)
     if job.data.sha256 != config["data"]["sha256"]:
@@ -204,11 +209,12 @@ def reopen(run: Run, data: Data | None = None) -> Job:
 
 def save_model(folder: Path, model: Model, data: DataSpec) -> None:
     """Weights and spec, weights first: a `config.json` says that the folder is whole."""
-    weights = model.state_dict()
+    spec, weights = spec_of(model), model.state_dict()
     write_tensors(folder / "model.safetensors", weights)
     content = {
         "format": MODEL_FORMAT,
-        "spec": spec_of(model),
+        "spec": spec,
+        "plugins": plugins.used_by(spec),
         "data": data.model_dump(mode="json"),
         "weights_sha256": digest(weights),
     }
@@ -216,12 +222,16 @@ def save_model(folder: Path, model: Model, data: DataSpec) -> None:
 
 
 def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) -> Model:
-    """A model from its folder, in evaluation mode; nothing but registered constructors runs."""
+    """A model from its folder, in evaluation mode; nothing but registered constructors runs.
+
+    Parts that came from a plugin must be registered already: see `nelbo.load_plugin`.
+    """
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or not isinstance(config.get("spec"), dict):
         raise StorageError(f"{folder}/config.json does not describe a model (it has no spec); restore it from a copy")
     if int(config.get("format", 0)) > MODEL_FORMAT:
         raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
+    plugins.require(config.get("plugins", ()), str(folder.parent if folder.name == "model" else folder))
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
         model: Model = build(config["spec"], networks)
     weights, _ = read_tensors(folder / "model.safetensors")

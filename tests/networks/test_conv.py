@@ -112,3 +112,9 @@ def test_more_halvings_than_the_image_has_are_refused(channels: tuple[int, ...])
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'relu'"):
         ConvEncoder((1, 8, 8), 4, activation="relux")
+
+
+def test_one_number_of_channels_needs_no_list() -> None:
+    assert ConvDecoder(2, (1, 8, 8), channels=5).start == ConvDecoder(2, (1, 8, 8), channels=(5,)).start == (5, 4, 4)
+    with pytest.raises(CompositionError, match="channels must be 1 or more"):
+        ConvEncoder((1, 8, 8), 4, channels=0)

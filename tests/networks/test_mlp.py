@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from nelbo.errors import ConfigError
-from nelbo.networks import MLP, GatedMLP, Linear, Network
+from nelbo.networks import MLP, GatedMLP, Linear, Network, ResidualMLP
 from nelbo.networks.mlp import ACTIVATIONS, apply
 
 MAKERS = {
+    "residual": lambda context: ResidualMLP(12, 5, hidden=(7, 6), blocks=2, context=context),
     "linear": lambda context: Linear(12, 5, context=context),
     "mlp": lambda context: MLP(12, 5, hidden=(7, 6), context=context),
     "gated": lambda context: GatedMLP(12, 5, hidden=(7, 6), context=context),
@@ -65,6 +68,11 @@ def test_a_gated_layer_is_a_value_times_a_sigmoid_gate() -> None:
     weight, bias, last, last_bias = (p.detach() for p in network.parameters())
     value, gate = x @ weight[:4].T + bias[:4], x @ weight[4:].T + bias[4:]
     torch.testing.assert_close(network(x), (value / (1 + torch.exp(-gate))) @ last.T + last_bias)
+
+
+@pytest.mark.parametrize("make", [MLP, GatedMLP, ResidualMLP])
+def test_one_hidden_size_needs_no_list(make: type[Any]) -> None:
+    assert [p.shape for p in make(3, 2, hidden=4).parameters()] == [p.shape for p in make(3, 2, (4,)).parameters()]
 
 
 def test_no_hidden_layer_is_an_affine_map() -> None:

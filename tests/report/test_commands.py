@@ -9,8 +9,11 @@ import pytest
 
 from nelbo.recipes import find
 from nelbo.report.commands import evaluate_command, resume_command, train_command
+from nelbo.report.evidence import Evidence
 from nelbo.settings import Settings, resolve
 from nelbo.train.job import prepare
+
+from .runs import config
 
 MACHINE = {"threads", "device"}
 
@@ -72,3 +75,16 @@ def test_what_a_shell_would_take_apart_is_quoted() -> None:
     assert (settings.source, settings.drop, settings.label) == (odd.source, odd.drop, odd.label)
     assert shlex.split(evaluate_command("runs/a b", 5000)) == ["nelbo", "evaluate", "runs/a b", "--samples", "5000"]
     assert shlex.split(resume_command("runs/a b")) == ["nelbo", "train", "--resume", "runs/a b"]
+
+
+def test_commands_about_a_run_with_plugins_name_them() -> None:
+    contents = {**config(), "plugins": [{"path": "/my parts/a.py"}, {"path": "/b.py"}]}
+    evidence = Evidence.of(contents, [], None, {}, "runs/001")
+    words = ["--plugin", "/my parts/a.py", "--plugin", "/b.py"]
+    assert evidence.plugins == ("/my parts/a.py", "/b.py")
+    for command in (
+        evidence.train(latent=3),
+        evaluate_command("runs/001", 9, evidence.plugins),
+        resume_command("runs/001", evidence.plugins),
+    ):
+        assert shlex.split(command)[-4:] == words

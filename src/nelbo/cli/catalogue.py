@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nelbo.cli.output import print_json, print_table
+from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.citations import Citation
+    from nelbo.parts import Part
     from nelbo.run import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -45,21 +47,22 @@ def parts(
     kind: Annotated[
         str | None, typer.Argument(help="prior, posterior, likelihood or network; all if left out.")
     ] = None,
+    plugin: Plugins = None,
     json: Json = False,
 ) -> None:
     """List the parts that models are composed of, with their options, what they fit, and their sources.
 
     Example:  nelbo parts prior      then      nelbo train mnist --prior vamp:components=500
     """
-    from nelbo.citations import of_part
     from nelbo.errors import unknown
     from nelbo.parts import KINDS, catalogue
 
+    load_plugins(plugin)
     if kind is not None and kind not in KINDS:
         raise unknown("kind of part", kind, KINDS)
     found = [part for each in KINDS if kind in {None, each} for part in catalogue(each)]
     if json:
-        rows = [{**vars(part), "citations": [s.short for s in of_part(f"{part.kind}/{part.name}")]} for part in found]
+        rows = [{**vars(part), "citations": _origin(part)} for part in found]
         print_json({"parts": rows})
         return
     for each in KINDS:
@@ -69,13 +72,23 @@ def parts(
                 part.summary,
                 part.serves,
                 part.option_string,
-                "; ".join(s.short for s in of_part(f"{each}/{part.name}")),
+                "; ".join(_origin(part)),
             ]
             for part in found
             if part.kind == each
         ]
         if table:
             print_table("", [each, "what it is", "for", "options", "source"], table)
+
+
+def _origin(part: Part) -> list[str]:
+    """The sources of a part; of a user's own, its file."""
+    from nelbo.citations import of_part
+    from nelbo.plugins import origin
+
+    path = f"{part.kind}/{part.name}"
+    plugin = origin(path)
+    return [s.short for s in of_part(path)] if plugin is None else [str(plugin.file)]
 
 
 def datasets(json: Json = False) -> None:
@@ -129,7 +142,7 @@ def runs(
     print_table("test figures, nats per datum", header, [list(each.values()) for each in found])
 
 
-def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")], plugin: Plugins = None) -> None:
     """Write a run's report anew: one self-contained HTML file.
 
     Example:  nelbo report runs/001
@@ -137,6 +150,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
     from nelbo.report import write_report
     from nelbo.run import Run
 
+    load_plugins(plugin)
     print(f"report: {write_report(Run(run))}")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nelbo.cli.output import counting, print_json, print_table, show
+from nelbo.cli.plugin import Plugins, load_plugins
 
 
 def evaluate(
@@ -19,6 +20,7 @@ def evaluate(
     per_row: Annotated[Path | None, typer.Option(help="CSV file for the figures of every row.")] = None,
     seed: Annotated[int, typer.Option(help="Of the importance samples.")] = 0,
     baselines: Annotated[bool, typer.Option(help="Put baselines beside the figures.")] = True,
+    plugin: Plugins = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Estimate the bound and the log-likelihood of a run's test rows, in nats per datum.
@@ -34,6 +36,7 @@ def evaluate(
 
     if split not in {"train", "validation", "test"}:
         raise unknown("split to evaluate", split, ("train", "validation", "test"))
+    load_plugins(plugin)
     folder = Run(run)
     model = folder.load_model()
     job = reopen(folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nelbo.cli.output import counting, following, print_json, say
+from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.run import Run
@@ -49,7 +50,12 @@ def train(
         ),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="mlp, gated-mlp, linear or conv; mlp:activation=tanh.", rich_help_panel=Model)
+        str | None,
+        typer.Option(
+            help="mlp, gated-mlp, residual-mlp:blocks=2, linear; for images conv, resnet; for series conv-1d; "
+            "mlp:activation=tanh.",
+            rich_help_panel=Model,
+        ),
     ] = None,
     hidden: Annotated[
         str | None,
@@ -155,6 +161,7 @@ def train(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop at an epoch's end after 90s, 10min, 2h.", rich_help_panel=Fit)
     ] = None,
+    plugin: Plugins = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)
     ] = None,
@@ -184,8 +191,9 @@ def train(
     given = {name: value for name, value in locals().items() if name not in _NO_SETTINGS and not _left_out(value)}
     if hidden is not None:
         given["hidden"] = _sizes(hidden)
+    load_plugins(plugin)
     if resume:
-        _resume(run, given, json)
+        _resume(run, given, plugin, json)
         return
     from nelbo.recipes import find
     from nelbo.settings import read_config, resolve
@@ -203,17 +211,17 @@ def train(
     make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
     say(f"run: {folder}")
-    _finish(_fit(job, folder), job, json)
+    _finish(_fit(job, folder, plugin), job, json)
 
 
-_NO_SETTINGS = frozenset({"hidden", "run", "config", "resume", "overwrite", "dry_run", "json"})
+_NO_SETTINGS = frozenset({"hidden", "plugin", "run", "config", "resume", "overwrite", "dry_run", "json"})
 
 
 def _left_out(value: object) -> bool:
     return value is None or value is False or value == []
 
 
-def _resume(folder: Path | None, given: dict[str, Any], json: bool) -> None:
+def _resume(folder: Path | None, given: dict[str, Any], plugin: list[Path] | None, json: bool) -> None:
     from nelbo.errors import ConfigError
     from nelbo.run import Run, claim, reopen
 
@@ -232,18 +240,25 @@ def _resume(folder: Path | None, given: dict[str, Any], json: bool) -> None:
         return
     job = reopen(run)
     _introduce(job)
-    _finish(_fit(job, folder, resume=True), job, json)
+    _finish(_fit(job, folder, plugin, resume=True), job, json)
 
 
-def _fit(job: Job, folder: Path, *, resume: bool = False) -> Run:
+def _fit(job: Job, folder: Path, plugin: list[Path] | None, *, resume: bool = False) -> Run:
     from nelbo.run import fit
 
     try:
         with following() as listener:
             return fit(job, folder, resume=resume, listeners=[listener])
     except KeyboardInterrupt:
-        say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}")
+        say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}{_again(plugin)}")
         raise typer.Exit(130) from None
+
+
+def _again(plugin: list[Path] | None) -> str:
+    """The plugins, for a command that goes on with the run."""
+    import shlex
+
+    return "".join(f" --plugin {shlex.quote(str(file))}" for file in plugin or ())
 
 
 def _introduce(job: Job) -> None:

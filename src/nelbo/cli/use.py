@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nelbo.cli.output import count, print_json, say, show
+from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ def sample(
         bool, typer.Option("--draw", help="True draws of p(x given z), noise and all, instead of its mean.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the latents, and of the draws.")] = 0,
+    plugin: Plugins = None,
     json: Json = False,
 ) -> None:
     """Make new data: z from the prior, x from the decoder, in the units of the data trained on.
@@ -48,7 +50,7 @@ def sample(
     """
     from nelbo import apps
 
-    job, model = _open(run)
+    job, model = _open(run, plugin)
     path = _output(output, run, "samples", job, images=True)
     values = apps.sample(job, model, n, seed=seed, draw=draw)
     apps.write(path, apps.Samples.of(job, values))
@@ -77,6 +79,7 @@ def reconstruct(
         ),
     ] = None,
     label: Label = None,
+    plugin: Plugins = None,
     json: Json = False,
 ) -> None:
     """Send data through the model and back: every original beside its reconstruction, and the error of all rows.
@@ -91,7 +94,7 @@ def reconstruct(
 
     if n is not None and n < 1:
         raise ConfigError(f"-n {n} asks for no rows; give 1 or more, or leave it out for all")
-    job, model = _open(run)
+    job, model = _open(run, plugin)
     path = _output(output, run, "reconstructions", job, images=True)
     other, rows = _chosen(job, data, split, label)
     result = apps.reconstruct(job, model, other, rows)
@@ -136,6 +139,7 @@ def encode(
     draws: Annotated[int, typer.Option(help="Draws of z a row, beside the mean.")] = 0,
     label: Label = None,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    plugin: Plugins = None,
     json: Json = False,
 ) -> None:
     """Turn data into latent codes: the posterior mean of every row, the same every time.
@@ -146,7 +150,7 @@ def encode(
     """
     from nelbo import apps
 
-    job, model = _open(run)
+    job, model = _open(run, plugin)
     path = _output(output, run, "latents", job, images=False)
     other, rows = _chosen(job, data, split, label)
     codes = apps.encode(job, model, other, rows, spread=spread, draws=draws, seed=seed)
@@ -166,9 +170,10 @@ def encode(
     print(f"{count(rows_done, 'row')} in {count(latent, 'latent dimension')}: {path}")
 
 
-def _open(folder: Path) -> tuple[Job, Model]:
+def _open(folder: Path, plugin: list[Path] | None) -> tuple[Job, Model]:
     from nelbo.run import Run, reopen
 
+    load_plugins(plugin)
     run = Run(folder)
     model = run.load_model()
     return reopen(run), model

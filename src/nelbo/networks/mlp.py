@@ -58,7 +58,7 @@ class Linear(Network):
         self.layer = nn.Linear(in_features + context, out_features)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        out: Tensor = self.layer(_with_context(x, context))
+        out: Tensor = self.layer(with_context(x, context))
         return out
 
 
@@ -85,14 +85,14 @@ class MLP(Network):
         self,
         in_features: int,
         out_features: int,
-        hidden: Sequence[int] = (512,),
+        hidden: Sequence[int] | int = (512,),
         activation: str = "relu",
         context: int = 0,
         init_std: float | None = None,
     ) -> None:
         super().__init__()
         self.out_features = out_features
-        sizes = _sizes(in_features + context, hidden)
+        sizes = layer_sizes(in_features + context, hidden)
         layers: list[nn.Module] = []
         for wide, narrow in pairwise(sizes):
             layers += [nn.Linear(wide, narrow), _activation(activation)]
@@ -102,7 +102,7 @@ class MLP(Network):
                 nn.init.normal_(parameter, std=init_std)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = _with_context(x, context)
+        h = with_context(x, context)
         for layer in self.layers:
             h = layer(h)
         return h
@@ -120,17 +120,17 @@ class GatedMLP(Network):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, hidden: Sequence[int] = (300, 300), context: int = 0
+        self, in_features: int, out_features: int, hidden: Sequence[int] | int = (300, 300), context: int = 0
     ) -> None:
         super().__init__()
         self.out_features = out_features
-        sizes = _sizes(in_features + context, hidden)
+        sizes = layer_sizes(in_features + context, hidden)
         # One matrix makes both halves: value and gate.
         self.gated = nn.ModuleList(nn.Linear(wide, 2 * narrow) for wide, narrow in pairwise(sizes))
         self.last = nn.Linear(sizes[-1], out_features)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        h = _with_context(x, context)
+        h = with_context(x, context)
         for layer in self.gated:
             h = nn.functional.glu(layer(h), dim=-1)
         out: Tensor = self.last(h)
@@ -146,7 +146,10 @@ def apply(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
 _activation = activation  # the constructor argument of the same name hides it inside MLP
 
 
-def _sizes(first: int, hidden: Sequence[int]) -> list[int]:
+def layer_sizes(first: int, hidden: Sequence[int] | int) -> list[int]:
+    """The input size and those of the hidden layers, refused where one is below 1."""
+    if isinstance(hidden, int):  # a part string knows no list of one
+        hidden = (hidden,)
     if first < 1 or any(size < 1 for size in hidden):
         raise ConfigError(
             f"layer sizes must be 1 or more, but {[first, *hidden]} was asked for; use e.g. --hidden 512,256"
@@ -154,6 +157,7 @@ def _sizes(first: int, hidden: Sequence[int]) -> list[int]:
     return [first, *hidden]
 
 
-def _with_context(x: Tensor, context: Tensor | None) -> Tensor:
+def with_context(x: Tensor, context: Tensor | None) -> Tensor:
+    """Features [N, *] flattened, with the context appended to them."""
     flat = x.flatten(1)
     return flat if context is None else torch.cat([flat, context], -1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nelbo.data import DataSpec
 from nelbo.errors import NelboError
+from nelbo.networks import options
 from nelbo.recipes import RECIPES, choose_transform
 from nelbo.settings import Settings, resolve
 
-__all__ = ["evaluate_command", "resume_command", "train_command"]
+__all__ = ["evaluate_command", "plugin_files", "resume_command", "train_command"]
 
 # What the machine decides, what the data decide, and what is written by a rule of its own below.
 _MACHINE = {"threads", "device", "time_limit"}
@@ -18,7 +20,7 @@ _WORDED = {"source", "recipe", "transform", "binarize", "likelihood", "hidden", 
 _BY_RULE = _MACHINE | _WORDED | {"epochs", "steps", "patience"}
 
 
-def train_command(settings: Settings, spec: DataSpec, **changes: Any) -> str:
+def train_command(settings: Settings, spec: DataSpec, plugins: Iterable[str] = (), **changes: Any) -> str:
     """`nelbo train ...` that repeats a run but for the changes; no folder is named, so a fresh one is taken.
 
     A changed recipe brings its own defaults along.
@@ -29,6 +31,8 @@ def train_command(settings: Settings, spec: DataSpec, **changes: Any) -> str:
         The resolved settings of the run.
     spec
         Of the data as the likelihood saw them.
+    plugins
+        Files that its parts come from.
     changes
         Settings by name; `None` leaves the choice to the program.
     """
@@ -44,23 +48,33 @@ def train_command(settings: Settings, spec: DataSpec, **changes: Any) -> str:
         value = getattr(wanted, name)
         if name not in _BY_RULE and value is not None and value != getattr(base, name):
             words += [_flag(name), _text(value)]
-    if wanted.hidden != base.hidden and wanted.network.partition(":")[0] not in {"linear", "conv"}:
+    if wanted.hidden != base.hidden and "hidden" in options(wanted.network.partition(":")[0]):
         words += ["--hidden", ",".join(map(str, wanted.hidden))]
     for column in wanted.drop:
         words += ["--drop", column]
     if wanted.compile:
         words.append("--compile")
-    return shlex.join([*words, *_length_words(wanted, settings)])
+    return shlex.join([*words, *_length_words(wanted, settings), *_plugin_words(plugins)])
 
 
-def evaluate_command(folder: str, samples: int | None = None) -> str:
+def evaluate_command(folder: str, samples: int | None = None, plugins: Iterable[str] = ()) -> str:
     """`nelbo evaluate RUN`, with more importance samples if asked for."""
-    return shlex.join(["nelbo", "evaluate", folder, *([] if samples is None else ["--samples", str(samples)])])
+    more = [] if samples is None else ["--samples", str(samples)]
+    return shlex.join(["nelbo", "evaluate", folder, *more, *_plugin_words(plugins)])
 
 
-def resume_command(folder: str) -> str:
+def resume_command(folder: str, plugins: Iterable[str] = ()) -> str:
     """`nelbo train --resume RUN`."""
-    return shlex.join(["nelbo", "train", "--resume", folder])
+    return shlex.join(["nelbo", "train", "--resume", folder, *_plugin_words(plugins)])
+
+
+def plugin_files(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The plugins that a run was trained with."""
+    return tuple(str(record["path"]) for record in config.get("plugins", ()))
+
+
+def _plugin_words(files: Iterable[str]) -> list[str]:
+    return [word for file in files for word in ("--plugin", file)]
 
 
 def _transform_words(wanted: Settings, spec: DataSpec) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from nelbo.data import DataSpec
-from nelbo.report.commands import train_command
+from nelbo.report.commands import plugin_files, train_command
 from nelbo.report.history import ENOUGH, History
 from nelbo.report.measures import are_comparable
 from nelbo.report.wording import part_word
@@ -55,6 +55,7 @@ class Evidence:
     history: History
     evaluation: Figures | None
     folder: str
+    plugins: tuple[str, ...] = ()  # files that its parts come from
 
     @classmethod
     def of(
@@ -68,6 +69,7 @@ class Evidence:
             history=History(metrics, state),
             evaluation=evaluation,
             folder=folder,
+            plugins=plugin_files(config),
         )
 
     @property
@@ -105,7 +107,9 @@ class Evidence:
     def train(self, **changes: Any) -> str:
         """The command that trains again with some settings changed; for longer, where this run was too short."""
         too_short = len(self.history) < ENOUGH or self.still_rises or self.ran_out_of_rate
-        return train_command(self.settings, self.spec, **{**(self._longer() if too_short else {}), **changes})
+        return train_command(
+            self.settings, self.spec, self.plugins, **{**(self._longer() if too_short else {}), **changes}
+        )
 
     def _longer(self) -> dict[str, Any]:
         """Twice as long; a run of a few epochs leaves its length to the program, if that is longer."""

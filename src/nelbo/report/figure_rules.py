@@ -123,7 +123,9 @@ def estimate(evidence: Evidence) -> Finding | None:
     more = max(MANY_SAMPLES, 10 * samples)
     rose = f"it rose by {nats(late)} nats with the last tenfold of samples" if late else "few samples carry the weight"
     text = f"The likelihood estimate has not settled ({rose}): the true figure is somewhat higher."
-    step = NextStep("Sharpen the estimate with more importance samples.", evaluate_command(evidence.folder, more))
+    step = NextStep(
+        "Sharpen the estimate with more importance samples.", evaluate_command(evidence.folder, more, evidence.plugins)
+    )
     return Finding("estimate", 1, text, "", (step,))
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nelbo.networks import options
 from nelbo.report.commands import resume_command
 from nelbo.report.evidence import MARGINALS, Evidence, Finding, NextStep
 from nelbo.report.history import ENOUGH
@@ -38,7 +39,9 @@ def cut_short(evidence: Evidence) -> Finding | None:
     stopped = evidence.history.stopped
     if not stopped.startswith("time limit"):
         return None
-    step = NextStep("Go on from the last checkpoint; another time limit starts.", resume_command(evidence.folder))
+    step = NextStep(
+        "Go on from the last checkpoint; another time limit starts.", resume_command(evidence.folder, evidence.plugins)
+    )
     text = f"Training was cut short after {count(len(evidence.history), 'epoch')} ({stopped})."
     return Finding("training", 2, text, "cut short by its time limit", (step,))
 
@@ -110,7 +113,7 @@ def smaller(evidence: Evidence) -> NextStep:
     network = settings.network.partition(":")[0]
     if network == "linear":
         return NextStep("Fewer latents leave less to overfit with.", _fewer_latents(evidence))
-    if network == "conv":
+    if "dropout" in options(network):
         return NextStep("Dropout keeps the networks from learning rows by heart.", _with_dropout(evidence))
     shape = evidence.spec.event_shape
     image = evidence.spec.layout == "image" and min(shape[-2:]) >= MIN_SIDE and max(shape[-2:]) <= MAX_SIDE
@@ -189,7 +192,9 @@ def _fewer_latents(evidence: Evidence) -> str:
 
 def _with_dropout(evidence: Evidence) -> str:
     network = evidence.settings.network
-    return evidence.train(network=network if "dropout" in network else "conv:dropout=0.2")
+    if "dropout" in network:
+        return evidence.train(network=network)
+    return evidence.train(network=f"{network}{',' if ':' in network else ':'}dropout=0.2")
 
 
 TRAINING_RULES: tuple[Rule, ...] = (diverged, cut_short, convergence, overfitting, in_sample, copies)

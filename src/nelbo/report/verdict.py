@@ -125,7 +125,9 @@ def _steps(evidence: Evidence, findings: Sequence[Finding]) -> tuple[NextStep, .
     """The most pressing first, no command twice."""
     steps = []
     if evidence.evaluation is None:
-        steps.append(NextStep("Measure the run on its test rows.", evaluate_command(evidence.folder)))
+        steps.append(
+            NextStep("Measure the run on its test rows.", evaluate_command(evidence.folder, plugins=evidence.plugins))
+        )
     # A training that was too short explains much else: to mend it comes first.
     urgent = sorted(findings, key=lambda found: (found.topic != "training" or found.weight == 0, -found.weight))
     steps += [step for found in urgent for step in found.steps]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nelbo.report.charts import estimate_curve
-from nelbo.report.commands import evaluate_command
+from nelbo.report.commands import evaluate_command, plugin_files
 from nelbo.report.figure_rules import late_gain
 from nelbo.report.html import Content, Markup, commands, element, figure, join, section, table
 from nelbo.report.measures import are_comparable
@@ -25,8 +25,9 @@ def likelihood(subject: Subject) -> Markup:
     figures = subject.evaluation
     if figures is None:
         how = element("p", "This run has not been evaluated yet. To do so, and then write this report again:")
-        again = f"nelbo report {evaluate_command(subject.folder).removeprefix('nelbo evaluate ')}"
-        return section("likelihood", TITLE, how, commands(evaluate_command(subject.folder), again))
+        command = evaluate_command(subject.folder, plugins=plugin_files(subject.config))
+        again = f"nelbo report {command.removeprefix('nelbo evaluate ')}"
+        return section("likelihood", TITLE, how, commands(command, again))
     if figures.get("importance_samples") is None:
         return _reconstruction(figures, subject.rows)
     return section(
