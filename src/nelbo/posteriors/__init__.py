@@ -5,6 +5,9 @@ from nelbo.posteriors.full import FullGaussianPosterior
 from nelbo.posteriors.gaussian import GaussianPosterior
 from nelbo.posteriors.iaf import InverseAutoregressivePosterior
 from nelbo.posteriors.kumaraswamy import KumaraswamyPosterior
+from nelbo.posteriors.location_scale import LaplacePosterior, LogisticPosterior, StudentTPosterior
+from nelbo.posteriors.low_rank import LowRankGaussianPosterior
+from nelbo.posteriors.von_mises_fisher import VonMisesFisherPosterior
 
 __all__ = [
     "DeltaPosterior",
@@ -12,4 +15,9 @@ __all__ = [
     "GaussianPosterior",
     "InverseAutoregressivePosterior",
     "KumaraswamyPosterior",
+    "LaplacePosterior",
+    "LogisticPosterior",
+    "LowRankGaussianPosterior",
+    "StudentTPosterior",
+    "VonMisesFisherPosterior",
 ]
