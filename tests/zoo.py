@@ -104,6 +104,8 @@ _SMALL_PARTS = {
     "prior/vamp": "vamp:components=3",
     "prior/flow": "flow:transforms=2,hidden=8",
     "posterior/iaf": "iaf:steps=2,hidden=8",
+    "posterior/planar": "planar:steps=2",
+    "posterior/spline": "spline:steps=2,bins=4,hidden=8",
 }
 
 

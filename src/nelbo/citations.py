@@ -124,6 +124,9 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "posterior/delta": ("hinton2006",),
     "posterior/kumaraswamy": ("nalisnick2017",),
     "posterior/iaf": ("kingma2016",),
+    "posterior/planar": ("rezende2015",),
+    "posterior/householder": ("tomczak2016",),
+    "posterior/spline": ("durkan2019", "papamakarios2017"),
     "posterior/laplace": ("kingma2014",),
     "posterior/logistic": ("kingma2014",),
     "posterior/student-t": ("kingma2014", "bailey1994"),
@@ -237,6 +240,14 @@ _SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "nalisnick2017", "inproceedings", ("Nalisnick, Eric", "Smyth, Padhraic"),
         "Stick-Breaking Variational Autoencoders", 2017, ICLR, "1605.06197",
+    ),
+    Citation(
+        "rezende2015", "inproceedings", ("Rezende, Danilo Jimenez", "Mohamed, Shakir"),
+        "Variational Inference with Normalizing Flows", 2015, ICML, "1505.05770", other=(("pages", "1530--1538"),),
+    ),
+    Citation(
+        "tomczak2016", "misc", ("Tomczak, Jakub M.", "Welling, Max"),
+        "Improving Variational Auto-Encoders using Householder Flow", 2016, "arXiv", "1611.09630",
     ),
     Citation(
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),
