@@ -120,7 +120,9 @@ def _pairs() -> list[Case]:
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
                 cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
-    return cases
+    codes = "groups=2,temperature=0.8"
+    strings = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
+    return [*cases, Case("categorical-relaxed-categorical-groups", "levels", strings)]
 
 
 def _variants() -> list[Case]:

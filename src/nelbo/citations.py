@@ -117,6 +117,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/flow": ("papamakarios2017", "dinh2017", "durkan2019", "chen2017"),
     "prior/stick-breaking": ("nalisnick2017",),
     "prior/normal": ("hoffman2016",),
+    "prior/categorical": ("maddison2017",),
     "prior/laplace": ("olshausen1997", "barello2018"),
     "prior/hypersphere": ("davidson2018",),
     "posterior/gaussian": ("kingma2014",),
@@ -124,6 +125,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "posterior/delta": ("hinton2006",),
     "posterior/kumaraswamy": ("nalisnick2017",),
     "posterior/iaf": ("kingma2016",),
+    "posterior/relaxed-categorical": ("maddison2017", "jang2017"),
     "posterior/planar": ("rezende2015",),
     "posterior/householder": ("tomczak2016",),
     "posterior/spline": ("durkan2019", "papamakarios2017"),
@@ -248,6 +250,14 @@ _SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "tomczak2016", "misc", ("Tomczak, Jakub M.", "Welling, Max"),
         "Improving Variational Auto-Encoders using Householder Flow", 2016, "arXiv", "1611.09630",
+    ),
+    Citation(
+        "maddison2017", "inproceedings", ("Maddison, Chris J.", "Mnih, Andriy", "Teh, Yee Whye"),
+        "The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables", 2017, ICLR, "1611.00712",
+    ),
+    Citation(
+        "jang2017", "inproceedings", ("Jang, Eric", "Gu, Shixiang", "Poole, Ben"),
+        "Categorical Reparameterization with Gumbel-Softmax", 2017, ICLR, "1611.01144",
     ),
     Citation(
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),

@@ -9,6 +9,7 @@ from nelbo.posteriors.kumaraswamy import KumaraswamyPosterior
 from nelbo.posteriors.location_scale import LaplacePosterior, LogisticPosterior, StudentTPosterior
 from nelbo.posteriors.low_rank import LowRankGaussianPosterior
 from nelbo.posteriors.planar import PlanarPosterior
+from nelbo.posteriors.relaxed_categorical import RelaxedCategoricalPosterior
 from nelbo.posteriors.spline import SplinePosterior
 from nelbo.posteriors.von_mises_fisher import VonMisesFisherPosterior
 
@@ -23,6 +24,7 @@ __all__ = [
     "LogisticPosterior",
     "LowRankGaussianPosterior",
     "PlanarPosterior",
+    "RelaxedCategoricalPosterior",
     "SplinePosterior",
     "StudentTPosterior",
     "VonMisesFisherPosterior",

@@ -1,5 +1,6 @@
 """Priors p(z)."""
 
+from nelbo.priors.categorical import CategoricalPrior
 from nelbo.priors.flow import FlowPrior
 from nelbo.priors.hypersphere import HyperspherePrior
 from nelbo.priors.laplace import LaplacePrior
@@ -10,6 +11,7 @@ from nelbo.priors.sticks import StickBreakingPrior
 from nelbo.priors.vamp import VampPrior
 
 __all__ = [
+    "CategoricalPrior",
     "FlowPrior",
     "HyperspherePrior",
     "LaplacePrior",
