@@ -35,11 +35,13 @@ def test_low_rank_outputs_are_means_log_variances_and_factors() -> None:
     torch.testing.assert_close(q.factor, out[:, 6:].view(4, 3, 2))
 
 
-def test_directions_have_length_one_and_concentrations_are_positive() -> None:
-    q = VonMisesFisherPosterior(MLP(5, 4), 3)(torch.randn(4, 5))
+def test_directions_have_length_one_and_concentrations_the_unit_of_the_dimension() -> None:
+    network, x = MLP(5, 4), torch.randn(4, 5)
+    q, out = VonMisesFisherPosterior(network, 3)(x), network(x)
     assert (q.batch_shape, q.event_shape) == ((4,), (3,))
     torch.testing.assert_close(q.loc.norm(dim=-1), torch.ones(4))
-    assert bool((q.concentration > 0).all())
+    torch.testing.assert_close(q.loc * out[:, :3].norm(dim=-1, keepdim=True), out[:, :3])
+    torch.testing.assert_close(q.concentration, 3 * F.softplus(out[:, 3]))
 
 
 @pytest.mark.parametrize("posterior", ["low-rank-gaussian:rank=3", "student-t:freedom=3"])

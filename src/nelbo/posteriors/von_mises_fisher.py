@@ -23,7 +23,8 @@ class VonMisesFisherPosterior(Posterior):
     Parameters
     ----------
     network
-        Emits [N, D + 1]: mu before it is scaled to length 1, then raw kappa, of which the softplus is taken.
+        Emits [N, D + 1]: mu before it is scaled to length 1, then raw kappa, kappa = D softplus(raw). The paper takes
+        softplus(raw) + 1; but E[mu' z] is nearly kappa / D for a small kappa, so that D is the unit in which it acts.
     dim
         D, the number of coordinates, 2 or more; the sphere itself has one dimension less.
 
@@ -50,4 +51,4 @@ class VonMisesFisherPosterior(Posterior):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> VonMisesFisher:
         features = full_precision(apply(self.network, x, context))
-        return VonMisesFisher(F.normalize(features[..., :-1], dim=-1), F.softplus(features[..., -1]))
+        return VonMisesFisher(F.normalize(features[..., :-1], dim=-1), self.dim * F.softplus(features[..., -1]))
