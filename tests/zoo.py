@@ -114,6 +114,8 @@ _SMALL_PARTS = {
     "network/residual-mlp": "residual-mlp:blocks=2",
     "network/conv-1d": "conv-1d:channels=4",
     "network/resnet": "resnet:channels=8,blocks=2",
+    "posterior/planar": "planar:steps=2",
+    "posterior/spline": "spline:steps=2,bins=4,hidden=8",
 }
 _READS = {"conv": ("levels",), "resnet": IMAGES, "conv-1d": ("series",)}  # networks that do not read any data
 
@@ -129,7 +131,9 @@ def _pairs() -> list[Case]:
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
                 cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
-    return cases
+    codes = "groups=2,temperature=0.8"
+    strings = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
+    return [*cases, Case("categorical-relaxed-categorical-groups", "levels", strings)]
 
 
 def _likelihoods() -> list[Case]:

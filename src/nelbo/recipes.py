@@ -183,8 +183,9 @@ def _prior(data: DataSpec, settings: Settings) -> Spec:
 def _posterior(data: DataSpec, settings: Settings) -> Spec:
     name, options = parse_part(settings.posterior)
     cls = cast("type[Posterior]", lookup(f"posterior/{name}"))
+    counted = {name: options[name] for name in inspect.signature(cls.outputs).parameters if name in options}
     known: Spec = {
-        "network": _encoder(data, settings, cls.outputs(settings.latent)),
+        "network": _encoder(data, settings, cls.outputs(settings.latent, **counted)),
         "dim": settings.latent,
         "min_log_variance": settings.min_log_variance,
     }

@@ -79,6 +79,6 @@ def test_common_noise_makes_a_rows_draws_independent_of_its_neighbours() -> None
     torch.testing.assert_close(noise, noise[:, :1].expand_as(noise), rtol=1e-4, atol=1e-5)
 
 
-def test_common_noise_needs_a_location_and_a_scale() -> None:
+def test_common_noise_needs_a_draw_from_given_noise() -> None:
     with pytest.raises(CompositionError, match="cannot draw with noise common to all rows"):
         draw_common(Independent(Normal(torch.zeros(4, 3), 1.0), 1), 2, torch.Generator())

@@ -10,6 +10,11 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from nelbo.distributions import DiagonalNormal, LogitBernoulli, StandardNormal, rate
+from nelbo.distributions.full_normal import FullNormal
+from nelbo.distributions.kl import _TABLE
+from nelbo.distributions.location_scale import DiagonalLaplace, DiagonalLogistic, DiagonalStudentT
+from nelbo.distributions.low_rank_normal import LowRankNormal
+from nelbo.distributions.sphere import SphereUniform, VonMisesFisher
 
 
 def random(*shape: int, seed: int) -> Tensor:
@@ -47,6 +52,64 @@ def test_rates_are_what_monte_carlo_finds(q: DiagonalNormal, p: Distribution) ->
     assert found is not None
     assert float(error.max()) < 0.05, "the test has no power: the standard error is too large"
     assert float(((draws.mean(0) - found.sum(0)) / error).abs().max()) < 4.5
+
+
+def others() -> dict[str, tuple[Distribution, Distribution]]:
+    """Every other pair of the table, the parameters of p for all rows."""
+    loc, log_scale, raw = random(5, 3, seed=0), 0.5 * random(5, 3, seed=1), random(5, 3, 3, seed=2)
+    standard, diagonal = StandardNormal(3, loc), DiagonalNormal(random(3, seed=4), 0.3 * random(3, seed=5) + 0.5)
+    laplace = DiagonalLaplace(random(3, seed=4), 0.5 * random(3, seed=5))
+    full = FullNormal(loc, raw.tril(-1) + torch.diag_embed(log_scale.exp()))
+    gaussians = {"full": full, "low rank": LowRankNormal(loc, log_scale, raw[..., :2])}
+    families = {
+        "laplace": DiagonalLaplace(loc, log_scale),
+        "logistic": DiagonalLogistic(loc, log_scale),
+        "student-t": DiagonalStudentT(loc, log_scale, 5.0),
+    }
+    direction = loc / loc.norm(dim=-1, keepdim=True)
+    kappa = torch.tensor([0.0, 0.1, 3.0, 30.0, 1e4]).double()
+    return {
+        **{f"{name} and standard": (q, standard) for name, q in {**gaussians, **families}.items()},
+        **{f"{name} and diagonal": (q, diagonal) for name, q in {**gaussians, **families}.items()},
+        "laplace and laplace": (families["laplace"], laplace),
+        "diagonal and laplace": (DiagonalNormal(loc, log_scale), laplace),
+        "fisher and uniform": (VonMisesFisher(direction, kappa), SphereUniform(3, loc)),
+    }
+
+
+OTHERS = others()
+
+
+def test_every_pair_of_the_table_is_tested() -> None:
+    tested = {(type(q), type(p)) for q, p in [*(pair[1:] for pair in pairs()), *OTHERS.values()]}
+    assert tested == set(_TABLE)
+
+
+@pytest.mark.parametrize("pair", OTHERS)
+def test_rates_of_other_families_are_what_monte_carlo_finds(pair: str) -> None:
+    torch.manual_seed(0)
+    q, p = OTHERS[pair]
+    z = q.rsample(torch.Size((100_000,)))
+    draws = q.log_prob(z) - p.log_prob(z)
+    error = draws.std(0) / math.sqrt(len(draws))
+    found = rate(q, p)
+    assert found is not None
+    assert found.shape in {(3, 5), (1, 5)}
+    assert float(error.max()) < 0.05, "the test has no power: the standard error is too large"
+    assert bool(((draws.mean(0) - found.sum(0)).abs() < 4.5 * error + 1e-9).all())
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e3])
+@pytest.mark.parametrize("log_scale", [-7.0, 0.0, 7.0])
+def test_rates_to_a_laplace_stay_finite_in_single_precision(size: float, log_scale: float) -> None:
+    p = DiagonalLaplace(torch.zeros(1), torch.zeros(1))
+    for family in (DiagonalLaplace, DiagonalNormal):
+        parameters = (torch.full((1, 1), size, requires_grad=True), torch.full((1, 1), log_scale, requires_grad=True))
+        found = rate(family(*parameters), p)
+        assert found is not None
+        gradients = torch.autograd.grad(found.sum(), parameters)
+        assert all(bool(torch.isfinite(part).all()) for part in (found, *gradients))
+        assert float(found.detach()) >= -1e-6
 
 
 def test_the_rate_of_a_distribution_to_itself_is_zero_and_else_positive() -> None:

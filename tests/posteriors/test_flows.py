@@ -1,28 +1,42 @@
-"""The inverse autoregressive flow posterior: one pass for its own draws, the same density by the inverse."""
+"""Flow posteriors: one pass for their own draws, the same density by the inverse."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from nelbo.core import Posterior
 from nelbo.distributions import draw_common, rsample_with_log_prob
 from nelbo.distributions.flows import Pushed
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.networks import MLP
-from nelbo.posteriors import InverseAutoregressivePosterior
+from nelbo.posteriors import (
+    HouseholderPosterior,
+    InverseAutoregressivePosterior,
+    PlanarPosterior,
+    SplinePosterior,
+)
 
 DIM, ROWS = 3, 4
+FLOWS: dict[str, Callable[[], Posterior]] = {
+    "iaf": lambda: InverseAutoregressivePosterior(MLP(5, 3 * DIM), DIM, steps=3, hidden=16),
+    "planar": lambda: PlanarPosterior(MLP(5, PlanarPosterior.outputs(DIM, 3)), DIM, steps=3),
+    "householder": lambda: HouseholderPosterior(MLP(5, 3 * DIM), DIM, steps=3),
+    "spline": lambda: SplinePosterior(MLP(5, 3 * DIM), DIM, steps=2, bins=4, hidden=16),
+}
 
 
-@pytest.fixture
-def q() -> Pushed:
-    return made(spread=0.3)
+@pytest.fixture(params=FLOWS)
+def q(request: pytest.FixtureRequest) -> Pushed:
+    return made(request.param, spread=0.3)
 
 
-def made(spread: float) -> Pushed:
+def made(name: str, spread: float) -> Pushed:
     torch.manual_seed(0)
-    posterior = InverseAutoregressivePosterior(MLP(5, 3 * DIM), DIM, steps=3, hidden=16).double()
+    posterior = FLOWS[name]().double()
     with torch.no_grad():
         for p in posterior.parameters():
             p.add_(spread * torch.randn_like(p))
@@ -59,13 +73,51 @@ def test_the_drawing_functions_take_the_one_pass(q: Pushed, monkeypatch: pytest.
     assert (z.shape, log_q.shape) == ((5, ROWS, DIM), (5, ROWS))
 
 
-def test_moments_are_those_of_fixed_draws() -> None:
-    q = made(spread=0.05)
+@pytest.mark.parametrize("name", FLOWS)
+def test_moments_are_those_of_fixed_draws(name: str) -> None:
+    q = made(name, spread=0.05)
     torch.manual_seed(3)
     drawn = q.rsample(torch.Size((20_000,)))
     error = 4.5 * (q.variance / 256).sqrt()
     assert bool(((drawn.mean(0) - q.mean).abs() < error).all())
     torch.testing.assert_close(q.mean, q.mean)
+
+
+def test_reflections_turn_a_gaussian_and_leave_it_one() -> None:
+    q = made("householder", spread=0.3)
+    e = torch.eye(DIM, dtype=torch.float64).unsqueeze(1)
+    origin = q.from_noise(torch.zeros(1, 1, DIM, dtype=torch.float64))
+    factor = (q.from_noise(e) - origin).permute(1, 2, 0)  # [B, D, D]
+    peer = torch.distributions.MultivariateNormal(origin[0], factor @ factor.mT)
+    z = torch.randn(6, ROWS, DIM, dtype=torch.float64)
+    torch.testing.assert_close(q.log_prob(z), peer.log_prob(z))
+    assert bool(((factor @ factor.mT).tril(-1).abs() > 1e-3).any())  # not diagonal any more
+
+
+def test_splines_bend_where_the_latents_are() -> None:
+    """Far from the origin as near it: the density of the standardised latents is what the splines shape."""
+    torch.manual_seed(0)
+    posterior = FLOWS["spline"]().double()
+    x = torch.randn(ROWS, 5, dtype=torch.float64)
+    near = posterior(x)
+    z = near.sample((5,))
+    with torch.no_grad():
+        *_, last = posterior.get_submodule("network").parameters()
+        last[:DIM] += 100.0
+    torch.testing.assert_close(posterior(x).log_prob(z + 100.0), near.log_prob(z), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: PlanarPosterior(MLP(5, 6), 3, steps=0), "planar:steps=4"),
+        (lambda: HouseholderPosterior(MLP(5, 9), 3, steps=0), "householder:steps=4"),
+        (lambda: SplinePosterior(MLP(5, 9), 3, bins=1), "spline:steps=2,bins=8"),
+    ],
+)
+def test_a_flow_without_a_step_is_refused_with_the_remedy(make: Callable[[], Posterior], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        make()
 
 
 def test_it_needs_a_step_and_a_network_of_its_size() -> None:

@@ -13,10 +13,22 @@ from nelbo.errors import CompositionError
 
 
 @runtime_checkable
-class LocationScale(Protocol):
-    """A distribution that makes a draw from given standard normal noise."""
+class FromNoise(Protocol):
+    """A distribution that makes a draw from given standard normal noise, `[..., noise_size] -> [..., D]`.
+
+    Where a draw takes more or fewer normals than it has dimensions, the distribution says so by `noise_size`; one
+    that needs uniforms takes the normal distribution function of its noise.
+    """
 
     def from_noise(self, noise: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class SizedNoise(Protocol):
+    """A distribution whose draws take another number of standard normals than D."""
+
+    @property
+    def noise_size(self) -> int: ...
 
 
 @runtime_checkable
@@ -81,10 +93,10 @@ def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> tu
     CompositionError
         If q cannot make a draw from given noise.
     """
-    if not isinstance(q, LocationScale):
+    if not isinstance(q, FromNoise):
         raise CompositionError(f"{type(q).__name__} cannot draw with noise common to all rows")
-    dim = q.event_shape[0]
-    noise = torch.randn(samples, 1, dim, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
+    size = q.noise_size if isinstance(q, SizedNoise) else q.event_shape[0]
+    noise = torch.randn(samples, 1, size, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
     if isinstance(q, OwnDensity):
         return q.from_noise_with_log_prob(noise)
     # The draws of a row lie together, so that it is decoded without a copy.

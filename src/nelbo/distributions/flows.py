@@ -6,8 +6,9 @@ argument constraints; it is imported here only, and both are put back.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Size, Tensor, nn
@@ -15,6 +16,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import DiagonalNormal
+from nelbo.errors import CompositionError
 
 FIXED_DRAWS = 256  # for moments that have no closed form
 
@@ -46,6 +48,72 @@ def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[in
     )
 
 
+def spline_steps(dim: int, context: int, steps: int, bins: int, hidden: Sequence[int]) -> nn.ModuleList:
+    """Masked autoregressive rational-quadratic splines on [-5, 5], the identity outside, in alternating order."""
+    forwards = torch.arange(dim)
+    flows = zuko()
+    return nn.ModuleList(
+        flows.MaskedAutoregressiveTransform(
+            dim,
+            context,
+            order=forwards if i % 2 == 0 else forwards.flip(0),
+            univariate=flows.spline.MonotonicRQSTransform,
+            shapes=[(bins,), (bins,), (bins - 1,)],
+            hidden_features=tuple(hidden),
+        )
+        for i in range(steps)
+    )
+
+
+class Bijection(ABC):
+    """A map of R^D to itself whose parameters are tensors, one set a row, as zuko's are functions."""
+
+    @abstractmethod
+    def call_and_ladj(self, e: Tensor) -> tuple[Tensor, Tensor]:
+        """T(e), [..., D], and log abs(det dT / de), [...]."""
+
+    @abstractmethod
+    def invert_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """e with T(e) = z, [..., D], and log abs(det de / dz), [...]."""
+
+    @abstractmethod
+    def stopped(self) -> Self:
+        """The same map with its parameters constant."""
+
+    @property
+    def inv(self) -> Inverse:
+        return Inverse(self)
+
+
+@final
+class Inverse:
+    """A bijection the other way round."""
+
+    def __init__(self, forwards: Bijection) -> None:
+        self._forwards = forwards
+
+    def call_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self._forwards.invert_and_ladj(z)
+
+
+@final
+class Affine(Bijection):
+    """T(e) = loc + exp(log_scale) e in every dimension; both [..., D]."""
+
+    def __init__(self, loc: Tensor, log_scale: Tensor) -> None:
+        self.loc = loc
+        self.log_scale = log_scale
+
+    def call_and_ladj(self, e: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.addcmul(self.loc, self.log_scale.exp(), e), self.log_scale.sum(-1)
+
+    def invert_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return (z - self.loc) * torch.exp(-self.log_scale), -self.log_scale.sum(-1)
+
+    def stopped(self) -> Affine:
+        return Affine(self.loc.detach(), self.log_scale.detach())
+
+
 @final
 class Pushed(Distribution):
     r"""z = T_S(... T_1(e)), e ~ N(loc, diag(exp(log_variance))): batch shape [B], event shape [D].
@@ -58,7 +126,7 @@ class Pushed(Distribution):
     base
         Of e.
     transforms
-        T_1 .. T_S, each with `call_and_ladj` and `inv`.
+        T_1 .. T_S, each a `Bijection` or a map of zuko's.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -98,6 +166,22 @@ class Pushed(Distribution):
     def from_noise_with_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The draw that standard normal noise [..., D] gives, and its log density, in one pass."""
         return self._push(self.base.from_noise(noise))
+
+    def stopped(self) -> Pushed:
+        """The same distribution with its parameters constant.
+
+        Raises
+        ------
+        CompositionError
+            If a map has its parameters in a network of its own, where they cannot be held.
+        """
+        held = [transform.stopped() for transform in self.transforms if isinstance(transform, Bijection)]
+        if len(held) < len(self.transforms):
+            raise CompositionError(
+                "this flow cannot hold the parameters of its networks constant inside log q; use gradient=pathwise, "
+                "or --posterior planar or householder"
+            )
+        return Pushed(self.base.stopped(), held)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log q(value), `[..., D] -> [...]`, nats, by the inverse maps."""

@@ -25,7 +25,7 @@ ACTIVE = 0.01  # Burda et al. (2016), section 5.3
 class LatentSummary:
     """Figures over the rows of a data set, float64."""
 
-    kl: Tensor | None  # [D]  mean KL per latent, nats; None where there is no closed form
+    kl: Tensor | None  # [D]  mean KL per latent, nats; None where no closed form tells the latents apart
     rate: float | None  # mean KL over all latents: their sum, else a Monte Carlo one; None without a density
     variance_of_means: Tensor  # [D]  variance over data of the posterior mean
     share_at_floor: dict[str, float] = field(default_factory=dict)  # by module: outputs at the log-variance floor
@@ -53,15 +53,15 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
             elif model.has_density:
                 z, log_q = rsample_with_log_prob(q, DRAWS)
                 sampled.append((cast("Tensor", log_q) - p.log_prob(z)).mean(0).double().cpu())
-    per_latent = torch.cat(rates, 1).mean(1) if rates else None
+    closed_form = torch.cat(rates, 1).mean(1) if rates else None  # [G]
     spread = torch.cat(means).var(0, correction=0)
+    total = float(torch.cat(sampled).mean()) if sampled else None
+    if closed_form is not None:
+        total = float(closed_form.sum())
+    apart = closed_form is not None and len(closed_form) == len(spread)
     return LatentSummary(
-        kl=per_latent,
-        rate=float(per_latent.sum())
-        if per_latent is not None
-        else float(torch.cat(sampled).mean())
-        if sampled
-        else None,
+        kl=closed_form if apart else None,
+        rate=total,
         variance_of_means=spread,
         share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
     )

@@ -1,9 +1,23 @@
 """Priors p(z)."""
 
+from nelbo.priors.categorical import CategoricalPrior
 from nelbo.priors.flow import FlowPrior
+from nelbo.priors.hypersphere import HyperspherePrior
+from nelbo.priors.laplace import LaplacePrior
 from nelbo.priors.mixture import MixturePrior
+from nelbo.priors.normal import NormalPrior
 from nelbo.priors.standard import StandardNormalPrior
 from nelbo.priors.sticks import StickBreakingPrior
 from nelbo.priors.vamp import VampPrior
 
-__all__ = ["FlowPrior", "MixturePrior", "StandardNormalPrior", "StickBreakingPrior", "VampPrior"]
+__all__ = [
+    "CategoricalPrior",
+    "FlowPrior",
+    "HyperspherePrior",
+    "LaplacePrior",
+    "MixturePrior",
+    "NormalPrior",
+    "StandardNormalPrior",
+    "StickBreakingPrior",
+    "VampPrior",
+]

@@ -34,7 +34,7 @@ class Encoded:
 
     mean: Tensor  # [N, D]
     spread: Tensor  # [N, D]  standard deviations of q(z given x)
-    kl: Tensor | None  # [D]  mean KL per latent, nats; None where there is no closed form
+    kl: Tensor | None  # [D]  mean KL per latent, nats; None where no closed form tells the latents apart
     label: Tensor | None  # [N]  -1 = missing
 
     @property
@@ -80,7 +80,7 @@ class Views:
             means.append(q.mean)
             spreads.append(q.stddev)
             kl = self._rate(q)
-            rates += [] if kl is None else [kl.double()]
+            rates += [] if kl is None or len(kl) != q.event_shape[0] else [kl.double()]
             labels += [] if batch.label is None else [batch.label]
         return Encoded(
             mean=torch.cat(means),

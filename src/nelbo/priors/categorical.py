@@ -1,0 +1,71 @@
+"""The uniform prior over groups of relaxed one-hot codes."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Posterior, Prior, Space
+from nelbo.distributions.concrete import LogConcrete
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.registry import register
+
+
+@register("prior/categorical")
+@final
+class CategoricalPrior(Prior):
+    r"""p(c) = n^-1 for each of G independent one-hot codes c of n categories, relaxed: Concrete(0, temperature).
+
+    Latents are logarithms of codes, which the decoder reads as softmax(z) in each group. The model is the relaxed one:
+    its bound is on the likelihood of a decoder that reads soft codes, not on that of discrete ones.
+
+    Parameters
+    ----------
+    dim
+        D = G n, the number of latent dimensions.
+    groups
+        G, which divides D; each group has 2 categories or more.
+    temperature
+        Above 0, of the prior; the posterior has its own.
+
+    Raises
+    ------
+    CompositionError
+        When called with a posterior that groups its categories otherwise.
+
+    References
+    ----------
+    Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 4 and appendix C.
+    """
+
+    space = Space.ONE_HOT
+    like: Tensor
+
+    def __init__(self, dim: int, groups: int = 1, temperature: float = 0.5) -> None:
+        super().__init__()
+        if groups < 1 or dim % groups or dim < 2 * groups or not temperature > 0:
+            raise ConfigError(
+                "a categorical prior needs groups of equal size with 2 categories or more and a temperature above 0, "
+                f"but {dim} latent dimensions, {groups} groups and {temperature} were given; use e.g. --latent 200 "
+                "--prior categorical:groups=20"
+            )
+        self.dim = dim
+        self.groups = groups
+        self.temperature = temperature
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
+
+    def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> LogConcrete:
+        other = getattr(posterior, "groups", self.groups)
+        if other != self.groups:
+            raise CompositionError(
+                f"the prior has {self.groups} groups of categories but the posterior {other}; give both the same, e.g. "
+                f"--prior categorical:groups={self.groups} --posterior relaxed-categorical:groups={self.groups}"
+            )
+        return LogConcrete(self.like.expand(self.groups, self.dim // self.groups), self.temperature)
+
+    def code(self, z: Tensor) -> Tensor:
+        """The relaxed codes, [..., D] -> [..., D]: softmax in each group, also of a mean of logarithms."""
+        grouped = z.reshape(*z.shape[:-1], self.groups, self.dim // self.groups)
+        return torch.softmax(grouped, -1).flatten(-2)

@@ -1,0 +1,72 @@
+"""Location-scale, low-rank and von Mises-Fisher posteriors: what their networks' outputs mean, what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.networks import MLP
+from nelbo.posteriors import (
+    LaplacePosterior,
+    LogisticPosterior,
+    LowRankGaussianPosterior,
+    StudentTPosterior,
+    VonMisesFisherPosterior,
+)
+from nelbo.settings import resolve
+from nelbo.train import prepare
+from zoo import rows_of
+
+
+@pytest.mark.parametrize("kind", [LaplacePosterior, LogisticPosterior, StudentTPosterior])
+def test_outputs_are_locations_then_twice_the_log_scales(kind: type[LaplacePosterior]) -> None:
+    network, x = MLP(5, 6), torch.randn(4, 5)
+    q, out = kind(network, 3)(x), network(x)
+    torch.testing.assert_close(q.loc, out[:, :3])
+    torch.testing.assert_close(2 * q.log_scale, -14 + F.softplus(out[:, 3:] + 14), rtol=1e-4, atol=1e-5)
+
+
+def test_low_rank_outputs_are_means_log_variances_and_factors() -> None:
+    network, x = MLP(5, LowRankGaussianPosterior.outputs(3, rank=2)), torch.randn(4, 5)
+    q, out = LowRankGaussianPosterior(network, 3, rank=2)(x), network(x)
+    torch.testing.assert_close(q.loc, out[:, :3])
+    torch.testing.assert_close(q.factor, out[:, 6:].view(4, 3, 2))
+
+
+def test_directions_have_length_one_and_concentrations_the_unit_of_the_dimension() -> None:
+    network, x = MLP(5, 4), torch.randn(4, 5)
+    q, out = VonMisesFisherPosterior(network, 3)(x), network(x)
+    assert (q.batch_shape, q.event_shape) == ((4,), (3,))
+    torch.testing.assert_close(q.loc.norm(dim=-1), torch.ones(4))
+    torch.testing.assert_close(q.loc * out[:, :3].norm(dim=-1, keepdim=True), out[:, :3])
+    torch.testing.assert_close(q.concentration, 3 * F.softplus(out[:, 3]))
+
+
+@pytest.mark.parametrize("posterior", ["low-rank-gaussian:rank=3", "student-t:freedom=3"])
+def test_an_option_reaches_the_posterior_and_the_size_of_its_network(posterior: str) -> None:
+    settings = {"source": "levels", "latent": 3, "hidden": (4,), "epochs": 1, "posterior": posterior}
+    built = prepare(resolve(settings), rows_of("levels")).build()
+    found = built.get_submodule("model.posterior")
+    name, _, value = posterior.partition(":")[2].partition("=")
+    assert getattr(found, name) == float(value)
+
+
+def test_what_cannot_be_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ConfigError, match=r"more than 2 degrees of freedom.*student-t:freedom=5"):
+        StudentTPosterior(MLP(5, 6), 3, freedom=2.0)
+    with pytest.raises(ConfigError, match=r"rank of 1 or more.*low-rank-gaussian:rank=2"):
+        LowRankGaussianPosterior(MLP(5, 6), 3, rank=0)
+    with pytest.raises(CompositionError, match="needs a network with 12 outputs, but this one has 6"):
+        LowRankGaussianPosterior(MLP(5, 6), 3)
+    with pytest.raises(ConfigError, match="2 coordinates or more"):
+        VonMisesFisherPosterior(MLP(5, 2), 1)
+    with pytest.raises(CompositionError, match="a Laplace posterior over 3 latent dimensions needs a network with 6"):
+        LaplacePosterior(MLP(5, 5), 3)
+
+
+@pytest.mark.parametrize("kind", [LaplacePosterior, StudentTPosterior, VonMisesFisherPosterior])
+def test_parameters_are_in_single_precision_under_a_reduced_network(kind: type[LaplacePosterior]) -> None:
+    q = kind(MLP(5, kind.outputs(3)).bfloat16(), 3)(torch.randn(4, 5).bfloat16())
+    assert q.mean.dtype == q.variance.dtype == q.rsample().dtype == torch.float32

@@ -1,0 +1,50 @@
+"""Groups of relaxed codes: what the decoder reads, and which priors and posteriors go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.networks import MLP
+from nelbo.posteriors import RelaxedCategoricalPosterior
+from nelbo.priors import CategoricalPrior
+
+
+def test_the_decoder_reads_codes_that_sum_to_one_in_each_group() -> None:
+    prior = CategoricalPrior(12, groups=3, temperature=0.1)
+    z = prior().sample((20,))
+    codes = prior.code(z)
+    torch.testing.assert_close(codes, z.exp())
+    torch.testing.assert_close(codes.view(20, 3, 4).sum(-1), torch.ones(20, 3))
+    torch.testing.assert_close(prior.code(z.mean(0)).view(3, 4).sum(-1), torch.ones(3))
+
+
+def test_every_category_is_as_likely() -> None:
+    torch.manual_seed(0)
+    z = CategoricalPrior(8, groups=2)().sample((20_000,)).view(-1, 2, 4)
+    shares = torch.nn.functional.one_hot(z.argmax(-1), 4).double().mean(0)
+    assert bool(((shares - 0.25).abs() < 4.5 * (0.25 * 0.75 / 20_000) ** 0.5).all())
+
+
+def test_outputs_are_logits_group_by_group() -> None:
+    network, x = MLP(5, 6), torch.randn(4, 5)
+    q = RelaxedCategoricalPosterior(network, 6, groups=2, temperature=0.3)(x)
+    torch.testing.assert_close(q.logits, network(x).view(4, 2, 3))
+    assert q.temperature == 0.3
+
+
+def test_groups_that_differ_are_refused_with_the_remedy() -> None:
+    posterior = RelaxedCategoricalPosterior(MLP(5, 6), 6, groups=3)
+    with pytest.raises(CompositionError, match=r"2 groups .* but the posterior 3; .*relaxed-categorical:groups=2"):
+        CategoricalPrior(6, groups=2)(None, posterior)
+
+
+@pytest.mark.parametrize("wrong", [{"groups": 4}, {"groups": 0}, {"groups": 6}, {"temperature": 0.0}])
+def test_what_cannot_be_is_refused_with_the_remedy(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"use e\.g\. --latent 200 --prior categorical:groups=20"):
+        CategoricalPrior(6, **wrong)
+    with pytest.raises(ConfigError, match="relaxed-categorical:groups=20"):
+        RelaxedCategoricalPosterior(MLP(5, 6), 6, **wrong)
