@@ -30,6 +30,7 @@ class Part:
     name: str
     summary: str
     serves: str  # kinds of data, or the space of the latents
+    reference: str  # the first source of its docstring
     options: Mapping[str, Any]  # name -> default
 
     @property
@@ -44,7 +45,7 @@ def catalogue(kind: str) -> Iterator[Part]:
         known = set(_DECIDED) - ({"hidden"} if kind in {"prior", "posterior"} else set())
         parameters = inspect.signature(cls).parameters.values()
         options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
-        yield Part(kind, name, _summary(cls), _serves(cls), options)
+        yield Part(kind, name, _summary(cls), _serves(cls), _reference(cls), options)
 
 
 def _by_name(kind: str) -> Iterator[tuple[str, type]]:
@@ -56,6 +57,12 @@ def _by_name(kind: str) -> Iterator[tuple[str, type]]:
 
 def _summary(cls: type) -> str:
     return inspect.cleandoc(cls.__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _reference(cls: type) -> str:
+    """The first entry below `References`, up to its arXiv number or section."""
+    _, heading, rest = inspect.cleandoc(cls.__doc__ or "").partition("References\n----------\n")
+    return " ".join(rest.split()).partition(";")[0].rstrip(".") if heading else ""
 
 
 def _serves(cls: type) -> str:

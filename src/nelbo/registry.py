@@ -9,7 +9,9 @@ that is not registered appears as `{"part": "custom", ...}` and must be handed t
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -208,9 +210,10 @@ def _is_spec(value: Any) -> bool:
     return isinstance(value, Mapping) and "part" in value
 
 
+@functools.cache
 def _open_rooms() -> None:
-    """Import the rooms whose parts register themselves."""
-    import importlib
-
+    """Import every file of the rooms, whose parts register themselves."""
     for room in _ROOMS:
-        importlib.import_module(room)
+        package = importlib.import_module(room)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{room}.{module.name}")

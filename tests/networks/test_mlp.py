@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -92,6 +93,21 @@ def test_every_activation_is_applied(name: str) -> None:
 def test_an_unknown_activation_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="unknown activation 'rellu'; did you mean 'relu'"):
         MLP(3, 2, activation="rellu")
+
+
+def test_glorots_start_is_uniform_within_his_bound_and_has_no_bias() -> None:
+    torch.manual_seed(0)
+    for layer in MLP(300, 100, hidden=(200,), init="glorot").layers:
+        if isinstance(layer, nn.Linear):
+            bound = math.sqrt(6 / (layer.in_features + layer.out_features))
+            assert 0.99 * bound < float(layer.weight.detach().abs().max()) <= bound
+            assert float(layer.weight.detach().var()) == pytest.approx(bound**2 / 3, rel=0.03)
+            assert not bool(layer.bias.any())
+
+
+def test_an_unknown_start_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown initial weights of an mlp 'glorott'; did you mean 'glorot'"):
+        MLP(3, 2, init="glorott")
 
 
 @pytest.mark.parametrize("make", [lambda h: MLP(3, 2, hidden=h), lambda h: GatedMLP(3, 2, hidden=h)])

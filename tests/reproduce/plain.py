@@ -12,14 +12,15 @@ from torch import Tensor, nn
 Score = Callable[[Tensor, Tensor], Tensor]  # decoder output, x -> log p(x given z) of each row
 
 
-def perceptron(sizes: Sequence[int], activation: type[nn.Module], std: float | None = None) -> nn.Sequential:
+def perceptron(sizes: Sequence[int], activation: type[nn.Module], glorot: bool = False) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(len(sizes) - 1):
         layers += [nn.Linear(sizes[i], sizes[i + 1]), activation()]
     net = nn.Sequential(*layers[:-1])
-    if std is not None:
-        for parameter in net.parameters():
-            nn.init.normal_(parameter, std=std)
+    if glorot:
+        for weight, bias in zip(*[iter(net.parameters())] * 2, strict=True):
+            nn.init.uniform_(weight, -math.sqrt(6 / sum(weight.shape)), math.sqrt(6 / sum(weight.shape)))
+            nn.init.zeros_(bias)
     return net
 
 

@@ -71,8 +71,10 @@ def test_frey_faces_train_as_a_plain_loop_does() -> None:
     bound, _ = measured(job, model_of(objective), "train", 5)
     x = job.data.x[job.split.train].float().flatten(1) / 255
     torch.manual_seed(0)
-    nets = perceptron((560, 200, 4), nn.Tanh, 0.1), perceptron((2, 200, 1120), nn.Tanh, 0.1)
-    optimiser = torch.optim.Adagrad([p for net in nets for p in net.parameters()], lr=0.02)
+    nets = perceptron((560, 200, 4), nn.Tanh, glorot=True), perceptron((2, 200, 1120), nn.Tanh, glorot=True)
+    optimiser = torch.optim.Adagrad(
+        [p for net in nets for p in net.parameters()], lr=0.02, initial_accumulator_value=0.1
+    )
     fit(x, nets, sigmoid_gaussian, optimiser, steps, 100)
     plain_bound, _ = log_likelihood(x, nets, sigmoid_gaussian, 5)
     assert bound + 560 * math.log(255) == pytest.approx(plain_bound, abs=40.0)

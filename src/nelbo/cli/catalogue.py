@@ -88,7 +88,9 @@ def _origin(part: Part) -> list[str]:
 
     path = f"{part.kind}/{part.name}"
     plugin = origin(path)
-    return [s.short for s in of_part(path)] if plugin is None else [str(plugin.file)]
+    if plugin is not None:
+        return [str(plugin.file)]
+    return [source.short for source in of_part(path)] or [part.reference]
 
 
 def datasets(json: Json = False) -> None:

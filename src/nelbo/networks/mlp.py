@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "softplus": nn.Softplus,
     "tanh": nn.Tanh,
 }
+Start = Literal["torch", "glorot"]
 
 
 def activation(name: str) -> nn.Module:
@@ -77,8 +78,13 @@ class MLP(Network):
         Name of the activation after each hidden layer.
     context
         Number of context features appended to the input.
-    init_std
-        Draw initial weights and biases from N(0, init_std^2) instead of torch's uniform ones.
+    init
+        Initial weights and biases: `torch` (both uniform, up to 1 / sqrt(inputs)) or `glorot` (weights uniform, up to
+        sqrt(6 / (inputs + outputs)), biases zero).
+
+    References
+    ----------
+    Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks, eq. 16.
     """
 
     def __init__(
@@ -88,18 +94,22 @@ class MLP(Network):
         hidden: Sequence[int] | int = (512,),
         activation: str = "relu",
         context: int = 0,
-        init_std: float | None = None,
+        init: str = "torch",
     ) -> None:
         super().__init__()
+        if init not in get_args(Start):
+            raise unknown("initial weights of an mlp", init, get_args(Start))
         self.out_features = out_features
         sizes = layer_sizes(in_features + context, hidden)
         layers: list[nn.Module] = []
         for wide, narrow in pairwise(sizes):
             layers += [nn.Linear(wide, narrow), _activation(activation)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], out_features))
-        if init_std is not None:
-            for parameter in self.parameters():
-                nn.init.normal_(parameter, std=init_std)
+        if init == "glorot":
+            for layer in self.layers:
+                if isinstance(layer, nn.Linear):
+                    nn.init.xavier_uniform_(layer.weight)
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h = with_context(x, context)
