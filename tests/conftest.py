@@ -11,6 +11,8 @@ import pytest
 # Before torch is imported: one thread makes sums bit-identical from run to run, and is faster on small tensors.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if os.environ.get("NELBO_DATA"):  # many tests run in a folder of their own, from which a relative path leads nowhere
+    os.environ["NELBO_DATA"] = str(Path(os.environ["NELBO_DATA"]).resolve())
 
 NO_DATA = "needs real data: set NELBO_DATA to the folder that holds the data sets"
 

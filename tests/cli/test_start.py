@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_without_words_the_help_is_shown() -> None:
     assert "train" in call().out
 
 
+@pytest.fixture
+def _sigint_is_heard() -> Iterator[None]:
+    """A suite in the background is deaf to the signal, and so would be the processes it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_sigint_is_heard")
 def test_sigint_ends_a_training_in_one_line(tmp_path: Path) -> None:
     """The real signal, to a process of its own."""
     flags = ("--epochs", "100000", *map(str, TINY[2:]))
