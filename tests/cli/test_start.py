@@ -16,7 +16,7 @@ from .conftest import TINY, call, environment, refuse, succeed
 
 COMMANDS = (
     "train", "evaluate", "sample", "reconstruct", "encode",
-    "report", "runs", "recipes", "datasets", "reproduce", "cite",
+    "report", "runs", "recipes", "parts", "datasets", "reproduce", "cite",
 )  # fmt: skip
 HEAVY = ("torch", "numpy", "sklearn", "PIL", "matplotlib", "pydantic")
 

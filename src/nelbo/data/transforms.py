@@ -181,7 +181,7 @@ class Log(Transform):
 
 @final
 class Log1p(Transform):
-    """y = log(1 + x) for counts; the log-Jacobian is -log(1 + x)."""
+    """y = log(1 + x) for counts; the log-Jacobian is -log(1 + x). What comes back is the nearest count."""
 
     name = "log1p"
 
@@ -190,7 +190,7 @@ class Log1p(Transform):
         return y, -y
 
     def inverse(self, x: Tensor) -> Tensor:
-        return x.expm1()
+        return x.expm1().round().clamp(min=0)
 
     def spec(self, spec: DataSpec) -> DataSpec:
         warning = "density of counts through log(1 + x), not a probability mass"
