@@ -1,4 +1,4 @@
-"""What holds for every test: threads, plotting without a screen, and the tests that need real data."""
+"""What holds for every test: threads, seeds, plotting without a screen, and the tests that need real data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if os.environ.get("NELBO_DATA"):  # many tests run in a folder of their own, from which a relative path leads nowhere
     os.environ["NELBO_DATA"] = str(Path(os.environ["NELBO_DATA"]).resolve())
 
+import torch  # noqa: E402
+
 NO_DATA = "needs real data: set NELBO_DATA to the folder that holds the data sets"
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """A test that names no seed of its own gives the same result every time, in any order."""
+    torch.manual_seed(0)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
