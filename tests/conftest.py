@@ -14,7 +14,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if os.environ.get("NELBO_DATA"):  # many tests run in a folder of their own, from which a relative path leads nowhere
     os.environ["NELBO_DATA"] = str(Path(os.environ["NELBO_DATA"]).resolve())
 
-import torch  # noqa: E402
+import torch
 
 NO_DATA = "needs real data: set NELBO_DATA to the folder that holds the data sets"
 
