@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
 from nelbo.likelihoods import GaussianLikelihood
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.models import LatentVariableModel
 from nelbo.networks import Linear
 from nelbo.posteriors import GaussianPosterior
@@ -44,7 +45,7 @@ class LinearGaussian:
 
     def variance(self) -> Tensor:
         """s^2, from the parameter: log s^2 = floor + log(1 + exp(raw - floor))."""
-        raw = self.model.get_parameter("likelihood.raw_log_variance")
+        raw = learned_variance(self.model)()
         return torch.exp(FLOOR + F.softplus(raw - FLOOR))
 
     def q(self) -> tuple[Tensor, Tensor]:
@@ -90,6 +91,10 @@ def linear_model(dims: int, latent: int) -> LatentVariableModel:
     ).double()
 
 
+def learned_variance(model: LatentVariableModel) -> Learned:
+    return model.get_submodule("likelihood.raw_log_variance")  # type: ignore[return-value]
+
+
 def random_linear_gaussian(seed: int, dims: int = 6, latent: int = 2, rows: int = 5) -> LinearGaussian:
     """Random parameters and random rows; q is not the posterior."""
     generator = torch.Generator().manual_seed(seed)
@@ -97,6 +102,7 @@ def random_linear_gaussian(seed: int, dims: int = 6, latent: int = 2, rows: int 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    learned_variance(model).set(0.5 * torch.randn((), generator=generator, dtype=torch.float64))
     return LinearGaussian(model, torch.randn(rows, dims, generator=generator, dtype=torch.float64))
 
 
@@ -112,7 +118,7 @@ def at_the_optimum(x: Tensor, mean: Tensor, weight: Tensor, variance: float) -> 
         case.encoder.weight.copy_(torch.cat([loc, torch.zeros_like(loc)]))
         case.encoder.bias.copy_(torch.cat([-loc @ mean, _raw(torch.log(variance / (norms + variance)))]))
         raw = _raw(torch.tensor(math.log(variance), dtype=torch.float64))
-        case.model.get_parameter("likelihood.raw_log_variance").copy_(raw)
+        learned_variance(case.model).set(raw)
     return case
 
 

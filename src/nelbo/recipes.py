@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from nelbo.core import Posterior
 from nelbo.data.spec import DataSpec, Kind
@@ -160,11 +162,9 @@ def _flag(transform: str) -> str:
 def _objective(settings: Settings, model: Spec) -> Spec:
     name, options = parse_part(settings.objective)
     kl = options.pop("kl", "analytic")
-    cls = lookup(f"objective/{name}")
     lookup(f"kl/{kl}")
     return _filled(
         f"objective/{name}",
-        cls,
         options,
         {"model": model, "samples": settings.samples, "kl": {"part": f"kl/{kl}"}, "beta": settings.beta},
     )
@@ -177,25 +177,25 @@ def _prior(data: DataSpec, settings: Settings) -> Spec:
         "shape": list(data.event_shape),
         "bounded": data.scaling.name == "unit" or data.kind in {Kind.BINARY, Kind.UNIT},
     }
-    return _filled(f"prior/{name}", lookup(f"prior/{name}"), options, known)
+    return _filled(f"prior/{name}", options, known)
 
 
 def _posterior(data: DataSpec, settings: Settings) -> Spec:
     name, options = parse_part(settings.posterior)
-    cls = cast("type[Posterior]", lookup(f"posterior/{name}"))
+    cls = cast("type[Posterior]", _checked(f"posterior/{name}", options))
     counted = {name: options[name] for name in inspect.signature(cls.outputs).parameters if name in options}
     known: Spec = {
         "network": _encoder(data, settings, cls.outputs(settings.latent, **counted)),
         "dim": settings.latent,
         "min_log_variance": settings.min_log_variance,
     }
-    return _filled(f"posterior/{name}", cls, options, known)
+    return _filled(f"posterior/{name}", options, known)
 
 
 def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
     name, options = parse_part(settings.likelihood)
-    cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
+    cls = cast("type[Elementwise]", _checked(f"likelihood/{name}", options))
     known: Spec = {
         "shape": list(data.event_shape),
         "levels": data.levels,
@@ -204,7 +204,7 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
         "min_log_variance": settings.min_log_variance,
     }
     outputs = cls.outputs_per_cell({**known, **options})
-    return _filled(f"likelihood/{name}", cls, options, {"network": _decoder(data, settings, outputs), **known})
+    return _filled(f"likelihood/{name}", options, {"network": _decoder(data, settings, outputs), **known})
 
 
 def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
@@ -216,7 +216,7 @@ def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
         "out_features": outputs,
         "hidden": list(settings.hidden),
     }
-    return _filled(part, lookup(part), options, known)
+    return _filled(part, options, known)
 
 
 def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
@@ -229,16 +229,28 @@ def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
         "parameters": parameters,
         "hidden": list(settings.hidden[::-1]),
     }
-    return _filled(part, lookup(part), options, known)
+    return _filled(part, options, known)
 
 
-def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
-    """A spec from the user's options over what is known, keeping only what the constructor takes."""
-    takes = inspect.signature(cls).parameters
-    for option in options:
+def _checked(part: str, options: Mapping[str, Any]) -> type:
+    """The class of a part, once its constructor is known to take the user's options, by name and by type."""
+    cls = lookup(part)
+    takes = [name for name in inspect.signature(cls).parameters if name not in _NO_OPTIONS]
+    typed = get_type_hints(cls.__init__)  # type: ignore[misc]
+    for option, value in options.items():
         if option not in takes:
-            free = [name for name in takes if name not in _NO_OPTIONS]
-            raise unknown(f"option of {part}:", option or str(options[option]), free, ConfigError)
+            raise unknown(f"option of {part}:", option or str(value), takes, ConfigError)
+        try:
+            TypeAdapter(typed.get(option, Any)).validate_python(value, strict=True)
+        except ValidationError as problem:
+            wanted = str(problem.errors()[0]["msg"]).removeprefix("Input should be ")
+            raise ConfigError(f"option {option!r} of {part} should be {wanted}, but {value!r} was given") from None
+    return cls
+
+
+def _filled(part: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
+    """A spec from the user's options over what is known, keeping only what the constructor takes."""
+    takes = inspect.signature(_checked(part, options)).parameters
     known = {name: value for name, value in known.items() if name in takes and value is not None}
     return {"part": part, **known, **options}
 

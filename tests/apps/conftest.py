@@ -39,7 +39,7 @@ def linear() -> Linear:
     job = a_job(x, likelihood="gaussian:sigma=shared")
     model = model_of(job.build()).eval()
     weight, bias = (p.detach().double().numpy() for p in model.likelihood.network.parameters())
-    variance = model.likelihood.log_variance(model.likelihood.raw_log_variance).exp().item()
+    variance = model.likelihood.log_variance(model.likelihood.raw_log_variance()).exp().item()
     shift, scale = (np.asarray(v) for v in (job.spec.scaling.shift, job.spec.scaling.scale))
     covariance = np.diag(scale) @ (weight @ weight.T + variance * np.eye(3)) @ np.diag(scale)
     return Linear(job, model, shift + scale * bias, covariance)

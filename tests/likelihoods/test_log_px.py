@@ -182,7 +182,7 @@ def cells(part: Elementwise, z: Tensor, x: Tensor) -> np.ndarray:
 
 
 def variances(part: Elementwise) -> np.ndarray:
-    raw = part.get_parameter("raw_log_variance").detach().numpy()
+    raw = part.get_submodule("raw_log_variance")().detach().numpy()
     return np.exp(-14 + np.logaddexp(0, raw + 14))
 
 

@@ -29,6 +29,7 @@ from nelbo.likelihoods import (
     PoissonLikelihood,
     ZeroInflatedNegativeBinomialLikelihood,
 )
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.likelihoods.links import log_concentration, log_mean, logit_mean
 from zoo import is_legal
 
@@ -187,11 +188,11 @@ def test_a_learned_dispersion_is_the_emitted_one_at_the_same_value(name: str, wi
     case = LAWS[name]
     given = outputs(needed(case, width))
     likelihood = part(case, given, width)
-    raw = likelihood.get_parameter("dispersion.raw")
-    assert raw.shape == (SHAPE if width == "dimension" else ())
-    with torch.no_grad():
-        raw.copy_(outputs(1, seed=1).view(SHAPE) if width == "dimension" else torch.tensor(-0.7))
-    emitted = torch.cat([given, raw.detach().expand(SHAPE).reshape(1, P)])
+    learned = likelihood.get_submodule("dispersion.learned")
+    assert isinstance(learned, Learned)
+    assert learned().shape == (SHAPE if width == "dimension" else ())
+    learned.set(outputs(1, seed=1).view(SHAPE) if width == "dimension" else -0.7)
+    emitted = torch.cat([given, learned().detach().expand(SHAPE).reshape(1, P)])
     np.testing.assert_allclose(scored(likelihood, case.x), case.law(case.x, *emitted.numpy()), rtol=1e-9, atol=1e-9)
 
 

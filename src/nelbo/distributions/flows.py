@@ -16,7 +16,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import DiagonalNormal
-from nelbo.errors import CompositionError
+from nelbo.errors import CompositionError, ConfigError
 
 FIXED_DRAWS = 256  # for moments that have no closed form
 
@@ -36,6 +36,22 @@ def zuko() -> Any:
             setattr(found, "_validate_args", False)  # noqa: B010
             setattr(found, "arg_constraints", {})  # noqa: B010
     return zuko.flows
+
+
+def layer_sizes(hidden: Sequence[int] | int) -> tuple[int, ...]:
+    """Sizes of the hidden layers of a flow's networks.
+
+    Raises
+    ------
+    ConfigError
+        If there are none, or one is below 1.
+    """
+    sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
+    if not sizes or min(sizes) < 1:
+        raise ConfigError(
+            f"the networks of a flow need hidden layers of 1 unit or more, but {hidden} was given; use e.g. hidden=128"
+        )
+    return sizes
 
 
 def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[int]) -> nn.ModuleList:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, final, get_args
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -14,10 +13,12 @@ from nelbo.data.spec import Kind
 from nelbo.distributions.discretized_logistic import DiscretizedLogistic
 from nelbo.distributions.normal import LogVariance
 from nelbo.errors import CompositionError, unknown
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.registry import register
 
 Scale = Literal["shared", "dimension", "datum"]
+START = -4.0  # of the log squared scale
 
 
 @register("likelihood/discretized-logistic")
@@ -61,11 +62,9 @@ class DiscretizedLogisticLikelihood(Elementwise):
         self.levels = levels
         self.log_variance = LogVariance(min_log_variance)
         self.per_datum = sigma == "datum"
-        if self.per_datum:
-            self.register_parameter("raw_log_variance", None)
-        else:
-            # A logistic scale of exp(-2) of the range: broad enough to feel every level at the start.
-            self.raw_log_variance = nn.Parameter(torch.full(self.cells if sigma == "dimension" else (), -4.0))
+        # A logistic scale of exp(-2) of the range: broad enough to feel every level at the start.
+        size = self.cells if sigma == "dimension" else ()
+        self.raw_log_variance = None if self.per_datum else Learned(size, START)
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -73,7 +72,8 @@ class DiscretizedLogisticLikelihood(Elementwise):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> DiscretizedLogistic:
         emitted = self.emit(z, context)
-        log_variance = self.log_variance(emitted[1] - 4.0 if self.per_datum else self.raw_log_variance)
+        raw = emitted[1] + START if self.raw_log_variance is None else self.raw_log_variance()
+        log_variance = self.log_variance(raw)
         steps = self.levels - 1
         return DiscretizedLogistic(emitted[0] * steps, 0.5 * log_variance + math.log(steps), self.levels)
 

@@ -76,7 +76,8 @@ class DiscretizedLogisticMixtureLikelihood(Elementwise):
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
-        return (4 if _has_colours(options["shape"]) else 3) * int(options.get("components", 5))
+        components: int = max(1, options.get("components", 5))
+        return (4 if _has_colours(options["shape"]) else 3) * components
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         emitted = torch.stack(self.emit(z, context), -1)

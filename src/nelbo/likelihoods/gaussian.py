@@ -13,6 +13,7 @@ from nelbo.core import Batch, sum_cells
 from nelbo.data.spec import Kind
 from nelbo.distributions.normal import HALF_LOG_2PI, ElementwiseNormal, LogVariance
 from nelbo.errors import unknown
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.likelihoods.running_variance import RunningVariance
 from nelbo.registry import register
@@ -79,10 +80,8 @@ class GaussianLikelihood(Elementwise):
         self.squash = mean == "sigmoid"
         self.sigma = sigma
         self.log_variance = None if sigma in {"unit", "optimal"} else LogVariance(min_log_variance)
-        if sigma in {"shared", "dimension"}:
-            self.raw_log_variance = nn.Parameter(torch.zeros(self.cells if sigma == "dimension" else ()))
-        else:
-            self.register_parameter("raw_log_variance", None)
+        size = self.cells if sigma == "dimension" else ()
+        self.raw_log_variance = Learned(size) if sigma in {"shared", "dimension"} else None
         self.running = RunningVariance(min_log_variance) if sigma == "optimal" else None
 
     @classmethod
@@ -125,7 +124,8 @@ class GaussianLikelihood(Elementwise):
             return loc, self.running.average()
         if self.log_variance is None:
             return loc, None
-        return loc, self.log_variance(emitted[1] if self.sigma == "datum" else self.raw_log_variance)
+        raw = emitted[1] if self.raw_log_variance is None else self.raw_log_variance()
+        return loc, self.log_variance(raw)
 
     def _log_px_at_its_best(self, running: RunningVariance, z: Tensor, batch: Batch) -> Tensor:
         """With the s^2 that fits this very batch best, its mean squared error."""

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from nelbo.data.spec import Kind
 from nelbo.distributions.negative_binomial import NegativeBinomial
 from nelbo.errors import unknown
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.registry import register
 
@@ -57,7 +58,7 @@ class NegativeBinomialLikelihood(Elementwise):
             raise unknown("dispersion of the negative-binomial likelihood", dispersion, get_args(Dispersion))
         super().__init__(network, shape, 2 if dispersion == "datum" else 1, scale=scale)
         self.per_datum = dispersion == "datum"
-        self.raw_log_dispersion = None if self.per_datum else nn.Parameter(torch.zeros(self.cells))
+        self.raw_log_dispersion = None if self.per_datum else Learned(self.cells)
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -65,7 +66,7 @@ class NegativeBinomialLikelihood(Elementwise):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> NegativeBinomial:
         emitted = self.emit(z, context)
-        raw = emitted[1] if self.raw_log_dispersion is None else self.raw_log_dispersion
+        raw = emitted[1] if self.raw_log_dispersion is None else self.raw_log_dispersion()
         return NegativeBinomial(emitted[0] + self.scale.log(), STEEPEST * torch.tanh(raw / STEEPEST))
 
     def mode(self, px: Distribution) -> Tensor:

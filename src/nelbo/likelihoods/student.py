@@ -13,6 +13,7 @@ from torch.distributions import Distribution
 from nelbo.distributions.normal import LogVariance
 from nelbo.distributions.student import ElementwiseStudentT
 from nelbo.errors import unknown
+from nelbo.likelihoods.dispersion import Learned
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.likelihoods.gaussian import GaussianLikelihood
 from nelbo.registry import register
@@ -64,7 +65,7 @@ class StudentTLikelihood(Elementwise):
         super().__init__(network, shape, 3 if sigma == "datum" else 1, shift, scale)
         self.per_datum = sigma == "datum"
         self.log_variance = LogVariance(min_log_variance)
-        self.raw = None if self.per_datum else nn.ParameterList(torch.zeros(self.cells) for _ in range(2))
+        self.learned = None if self.per_datum else nn.ModuleList(Learned(self.cells) for _ in range(2))
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
@@ -72,7 +73,7 @@ class StudentTLikelihood(Elementwise):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> ElementwiseStudentT:
         emitted = self.emit(z, context)
-        raw, freedom = emitted[1:] if self.raw is None else self.raw
+        raw, freedom = emitted[1:] if self.learned is None else (each() for each in self.learned)
         loc = torch.addcmul(self.shift, self.scale, emitted[0])
         log_scale = 0.5 * self.log_variance(raw) + self.scale.log()
         return ElementwiseStudentT(loc, log_scale, LEAST + F.softplus(freedom))

@@ -8,7 +8,7 @@ from typing import final
 from torch import Tensor, nn
 
 from nelbo.core import Posterior, full_precision
-from nelbo.distributions.flows import Pushed, autoregressive_steps
+from nelbo.distributions.flows import Pushed, autoregressive_steps, layer_sizes
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import apply
@@ -61,8 +61,7 @@ class InverseAutoregressivePosterior(Posterior):
         self.network = network
         self.dim = dim
         self.variance = Variance(min_log_variance)
-        sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-        self.maps = autoregressive_steps(dim, dim, steps, sizes)
+        self.maps = autoregressive_steps(dim, dim, steps, layer_sizes(hidden))
 
     @classmethod
     def outputs(cls, dim: int) -> int:

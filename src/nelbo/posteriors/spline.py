@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nelbo.core import Posterior, full_precision
-from nelbo.distributions.flows import Affine, Pushed, spline_steps
+from nelbo.distributions.flows import Affine, Pushed, layer_sizes, spline_steps
 from nelbo.distributions.normal import DiagonalNormal, LogVariance
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import apply
@@ -64,8 +64,7 @@ class SplinePosterior(Posterior):
         self.network = network
         self.dim = dim
         self.log_variance = LogVariance(min_log_variance)
-        sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-        self.maps = spline_steps(dim, dim, steps, bins, sizes)
+        self.maps = spline_steps(dim, dim, steps, bins, layer_sizes(hidden))
 
     @classmethod
     def outputs(cls, dim: int) -> int:

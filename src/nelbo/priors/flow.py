@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nelbo.core import Posterior, Prior
-from nelbo.distributions.flows import zuko
+from nelbo.distributions.flows import layer_sizes, zuko
 from nelbo.errors import ConfigError, unknown
 from nelbo.registry import register
 
@@ -63,8 +63,7 @@ class FlowPrior(Prior):
         flows = zuko()
         make = flows.NSF if kind == "spline" else flows.MAF
         passes = {"passes": 2} if kind == "coupling" else {}
-        sizes = (hidden,) if isinstance(hidden, int) else tuple(hidden)
-        self.flow = make(dim, context, transforms=transforms, hidden_features=sizes, **passes)
+        self.flow = make(dim, context, transforms=transforms, hidden_features=layer_sizes(hidden), **passes)
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution:
         density: Distribution = self.flow(context)

@@ -42,10 +42,10 @@ class MixturePrior(Prior):
 
     def __init__(self, dim: int, components: int = 10, spread: float = 1.0, min_log_variance: float = -14.0) -> None:
         super().__init__()
-        if dim < 1 or components < 1:
+        if dim < 1 or components < 1 or not spread > 0:
             raise ConfigError(
-                f"a mixture prior needs 1 dimension and 1 component or more, but {dim} and {components} were given; "
-                "use e.g. --latent 20 --prior mixture:components=10"
+                "a mixture prior needs 1 dimension, 1 component and a spread above 0, or more, but "
+                f"{dim}, {components} and {spread} were given; use e.g. --latent 20 --prior mixture:components=10"
             )
         self.dim = dim
         self.loc = nn.Parameter(spread * torch.randn(components, dim))

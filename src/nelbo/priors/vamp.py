@@ -59,10 +59,10 @@ class VampPrior(Prior):
         spread: float = 0.01,
     ) -> None:
         super().__init__()
-        if dim < 1 or components < 1:
+        if dim < 1 or components < 1 or not spread > 0:
             raise ConfigError(
-                f"a VampPrior needs 1 dimension and 1 component or more, but {dim} and {components} were given; "
-                "use e.g. --latent 40 --prior vamp:components=500"
+                "a VampPrior needs 1 dimension, 1 component and a spread above 0, or more, but "
+                f"{dim}, {components} and {spread} were given; use e.g. --latent 40 --prior vamp:components=500"
             )
         self.dim = dim
         self.components = components

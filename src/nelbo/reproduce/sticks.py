@@ -46,25 +46,32 @@ def measure(seed: int, say: Say) -> dict[str, float]:
         model = cast("LatentVariableModel", model_of(objective)).eval()
         estimate = importance_log_likelihood(model, job.batches("test", batch_size=500).fixed(), DRAWS)
         figures[f"{name}: log-likelihood"] = float(estimate.log_likelihood.mean())
-        for k, error in neighbour_errors(model, job).items():
-            figures[f"{name}: {k}-NN error, %"] = error
+        for how, mean in (("draws", False), ("means", True)):
+            for k, error in neighbour_errors(model, job, mean).items():
+                figures[f"{name}: {k}-NN error of {how}, %"] = error
         figures[f"{name}: training seconds"] = state.seconds
         say(
-            f"{name}: log-likelihood {figures[f'{name}: log-likelihood']:.2f}, 5-NN error "
-            f"{figures[f'{name}: 5-NN error, %']:.2f} %"
+            f"{name}: log-likelihood {figures[f'{name}: log-likelihood']:.2f}, 5-NN error of draws "
+            f"{figures[f'{name}: 5-NN error of draws, %']:.2f} %, of means "
+            f"{figures[f'{name}: 5-NN error of means, %']:.2f} %"
         )
-    figures["5-NN error, sticks over Gaussian"] = figures["sticks: 5-NN error, %"] / figures["Gaussian: 5-NN error, %"]
+    for how in ("draws", "means"):
+        errors = [figures[f"{name}: 5-NN error of {how}, %"] for name in ("sticks", "Gaussian")]
+        figures[f"5-NN error of {how}, sticks over Gaussian"] = errors[0] / errors[1]
     figures["log-likelihood, Gaussian less sticks"] = (
         figures["Gaussian: log-likelihood"] - figures["sticks: log-likelihood"]
     )
     return figures
 
 
-def neighbour_errors(model: LatentVariableModel, job: Job) -> dict[int, float]:
-    """Error in % of test rows by the majority of their k nearest training rows, Euclidean in what the decoder reads."""
+def neighbour_errors(model: LatentVariableModel, job: Job, mean: bool) -> dict[int, float]:
+    """Error in % of test rows by the majority of their k nearest training rows, Euclidean in what the decoder reads.
+
+    It reads the posterior mean of each row, or one draw.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
-    sides = {part: codes(model, batches_of(job, rows=getattr(job.split, part))) for part in ("train", "test")}
+    sides = {part: codes(model, batches_of(job, rows=getattr(job.split, part)), mean) for part in ("train", "test")}
     labels = cast("torch.Tensor", job.data.label).numpy()
     errors = {}
     for k in NEIGHBOURS:
@@ -75,9 +82,15 @@ def neighbour_errors(model: LatentVariableModel, job: Job) -> dict[int, float]:
 
 
 @torch.inference_mode()
-def codes(model: LatentVariableModel, batches: Batches) -> npt.NDArray[np.float32]:
-    """What the decoder reads of the posterior mean, [N, D]."""
-    return torch.cat([model.prior.code(model.encode(batch).mean) for batch in batches.fixed()]).cpu().numpy()
+def codes(model: LatentVariableModel, batches: Batches, mean: bool = True) -> npt.NDArray[np.float32]:
+    """What the decoder reads of the posterior mean, or of one draw, [N, D]."""
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for batch in batches.fixed():
+            q = model.encode(batch)
+            found.append(model.prior.code(q.mean if mean else q.sample()))
+    return torch.cat(found).cpu().numpy()
 
 
 REPRODUCTION = Reproduction(
@@ -91,15 +104,16 @@ REPRODUCTION = Reproduction(
             for name, value in PUBLISHED.items()
         ),
         *(
-            Figure(f"{name}: {k}-NN error, %", errors[i], "Nalisnick and Smyth (2017)")
+            Figure(f"{name}: {k}-NN error of draws, %", errors[i], "Nalisnick and Smyth (2017)")
             for k, errors in NEIGHBOURS.items()
             for i, name in enumerate(MODELS)
         ),
-        Figure("5-NN error, sticks over Gaussian", 8.65 / 20.96, "as above", high=RATIO),
+        Figure("5-NN error of draws, sticks over Gaussian", 8.65 / 20.96, "as above", high=RATIO),
         Figure("log-likelihood, Gaussian less sticks", 98.01 - 93.93, "as above", low=0.0),
     ],
     measure=measure,
     sources=("mnist",),
-    remark="Neighbours are sought among all training digits, in what the decoder reads of the posterior mean: the mean "
-    "itself, or the weights of the sticks at their mean.",
+    remark="Neighbours are sought among all training digits, in what the decoder reads: the latents, or the weights of "
+    "the sticks. Published errors that fall from 28 to 15 % as k grows are those of noisy codes: a draw, in which the "
+    "dimensions a Gaussian posterior does not use are noise of unit variance. At posterior means that noise is absent.",
 )
