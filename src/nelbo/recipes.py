@@ -172,12 +172,14 @@ def _objective(settings: Settings, model: Spec) -> Spec:
 
 def _prior(data: DataSpec, settings: Settings) -> Spec:
     name, options = parse_part(settings.prior)
+    cls = lookup(f"prior/{name}")
     known: Spec = {
         "dim": settings.latent,
-        "shape": list(data.event_shape),
+        # One with a default is an option of the prior's own, as a gamma's.
+        "shape": list(data.event_shape) if _required(cls, "shape") else None,
         "bounded": data.scaling.name == "unit" or data.kind in {Kind.BINARY, Kind.UNIT},
     }
-    return _filled(f"prior/{name}", lookup(f"prior/{name}"), options, known)
+    return _filled(f"prior/{name}", cls, options, known)
 
 
 def _posterior(data: DataSpec, settings: Settings) -> Spec:
@@ -237,10 +239,15 @@ def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str
     takes = inspect.signature(cls).parameters
     for option in options:
         if option not in takes:
-            free = [name for name in takes if name not in _NO_OPTIONS]
+            free = [name for name in takes if name not in _NO_OPTIONS or (name == "shape" and not _required(cls, name))]
             raise unknown(f"option of {part}:", option or str(options[option]), free, ConfigError)
     known = {name: value for name, value in known.items() if name in takes and value is not None}
     return {"part": part, **known, **options}
+
+
+def _required(cls: type, name: str) -> bool:
+    parameter = inspect.signature(cls).parameters.get(name)
+    return parameter is not None and parameter.default is parameter.empty
 
 
 _NO_OPTIONS = frozenset({"model", "network", "shape", "in_features", "out_features", "parameters", "context"})
