@@ -243,7 +243,7 @@ class DiagonalCauchy(Symmetric):
 
     def standard_draw(self, noise: Tensor) -> Tensor:
         # By the tail, which does not round to 1.
-        tail = torch.special.ndtr(-noise.abs()).clamp(min=torch.finfo(noise.dtype).eps ** 4)
+        tail = torch.special.log_ndtr(-noise.abs()).exp().clamp(min=torch.finfo(noise.dtype).eps ** 4)
         t: Tensor = noise.sign() / torch.tan(math.pi * tail)
         return t
 
