@@ -90,8 +90,11 @@ def others() -> dict[str, tuple[Distribution, Distribution]]:
         **{f"{name} and diagonal": (q, diagonal) for name, q in {**gaussians, **families}.items()},
         **{f"{name} and gamma": (q, gamma) for name, q in positive.items()},
         "cauchy and cauchy": (DiagonalCauchy(loc, log_scale), DiagonalCauchy(random(3, seed=4), random(3, seed=5))),
-        "beta and beta": (DiagonalBeta(0.5 * loc + 0.5, log_scale), DiagonalBeta(random(3, seed=4), random(3, seed=5))),
-        "dirichlet and dirichlet": (Dirichlet(0.5 * loc + 0.5), Dirichlet(random(3, seed=4))),
+        "beta and beta": (
+            DiagonalBeta(0.5 * loc + 0.5, log_scale),
+            DiagonalBeta(0.5 * random(3, seed=4), 0.5 * random(3, seed=5)),
+        ),
+        "dirichlet and dirichlet": (Dirichlet(0.5 * loc + 0.5), Dirichlet(0.5 * random(3, seed=4))),
         "one-hot and one-hot": (StraightThroughOneHot(raw, 0.7), StraightThroughOneHot(random(3, 3, seed=4), 1.0)),
         "laplace and laplace": (families["laplace"], laplace),
         "diagonal and laplace": (DiagonalNormal(loc, log_scale), laplace),

@@ -67,7 +67,7 @@ def test_the_gradient_of_a_draw_is_that_of_torchs_relaxation_at_the_same_noise()
 
 
 def test_a_score_function_gradient_is_unbiased() -> None:
-    """Of E[f(z)] for an f that is not linear, where the straight-through one is biased."""
+    """Of E[f(z)], by the logarithm of the mass; the gradient through a draw is biased."""
     parameter = logits(rows=1, groups=1).requires_grad_()
     f = torch.tensor([1.0, -2.0, 5.0]).double()
     (expected,) = torch.autograd.grad((torch.softmax(parameter, -1) * f).sum(), parameter)

@@ -1,116 +1,12 @@
-"""Who to cite: the sources of recipes, parts and data sets, as BibTeX."""
+"""The sources, and which part or data set comes from which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, final
 
-from nelbo.errors import unknown
+from nelbo.citations.citation import Citation
 
-__all__ = ["Citation", "find", "of_data", "of_part", "of_run", "software"]
-
-FIRST = 2  # authors named in a short form; with more, the first and "et al."
-
-
-@final
-@dataclass(frozen=True)
-class Citation:
-    """One source."""
-
-    key: str
-    kind: str  # inproceedings, article, misc or software
-    authors: tuple[str, ...]  # "Family, Given"
-    title: str
-    year: int | None = None
-    venue: str = ""  # book title or journal
-    arxiv: str = ""
-    doi: str = ""
-    url: str = ""
-    other: tuple[tuple[str, str], ...] = ()  # further BibTeX fields
-
-    @property
-    def short(self) -> str:
-        """As in a text: Kingma & Welling (2014)."""
-        families = [author.partition(",")[0] for author in self.authors]
-        named = " & ".join(families) if len(families) <= FIRST else f"{families[0]} et al."
-        return named if self.year is None else f"{named} ({self.year})"
-
-    @property
-    def bibtex(self) -> str:
-        """One BibTeX entry."""
-        fields = {
-            "author": " and ".join(self.authors),
-            "title": f"{{{self.title}}}",  # the second pair of braces keeps capitals as they are
-            {"inproceedings": "booktitle", "article": "journal"}.get(self.kind, "howpublished"): self.venue,
-            "year": "" if self.year is None else str(self.year),
-            **dict(self.other),
-            "doi": self.doi,
-            "url": self.url,
-            "eprint": self.arxiv,
-            "archivePrefix": "arXiv" if self.arxiv else "",
-        }
-        lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
-        return f"@{self.kind}{{{self.key},\n" + ",\n".join(lines) + "\n}"
-
-
-def find(key: str) -> Citation:
-    """The source of that key.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    if key not in _SOURCES:
-        raise unknown("citation", key, _SOURCES)
-    return _SOURCES[key]
-
-
-def software() -> Citation:
-    """nelbo itself, in the version at hand."""
-    from nelbo import __version__
-
-    title = "nelbo: autoencoders and variational autoencoders whose numbers can be trusted"
-    return Citation("nelbo", "software", ("{The nelbo developers}",), title, other=(("version", __version__),))
-
-
-def of_data(name: str) -> tuple[Citation, ...]:
-    """The source of a named data set; none for data of the user's own."""
-    return (find(_DATA[name]),) if name in _DATA else ()
-
-
-def of_part(path: str) -> tuple[Citation, ...]:
-    """The sources of a part by its registered name, such as `prior/vamp`; none where it is common knowledge."""
-    return tuple(map(find, _PARTS.get(path, ())))
-
-
-def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]:
-    """The sources of what a run is made of: recipe, likelihood, transform, optimiser, evaluation, baseline, data.
-
-    Parameters
-    ----------
-    recipe_key
-        The citation of its recipe.
-    settings
-        Its resolved settings, as in `config.json`.
-    """
-    likelihood = str(settings.get("likelihood", ""))
-    name = likelihood.partition(":")[0]
-    keys = [recipe_key, "kingma2014", "rezende2014"]
-    for kind in ("prior", "posterior", "likelihood", "network"):
-        keys += _PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
-    if name == "gaussian" and ("sigma" not in likelihood or "=shared" in likelihood or "=optimal" in likelihood):
-        keys.append("rybkin2021")
-    if float(settings.get("beta", 1.0)) != 1.0:
-        keys.append("higgins2017")
-    for part in ("transform", "optimizer"):
-        keys += _PARTS.get(f"{part}/{str(settings.get(part, '')).partition(':')[0]}", ())
-    keys += ["burda2016", "tipping1999"]
-    return (*map(find, dict.fromkeys(keys)), *of_data(str(settings.get("source", ""))))
-
-
-_PARTS: Mapping[str, tuple[str, ...]] = {
+PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/standard": ("kingma2014",),
     "prior/mixture": ("dilokthanakul2016",),
     "prior/vamp": ("tomczak2018",),
@@ -178,7 +74,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "optimizer/adagrad": ("duchi2011",),
     "optimizer/rmsprop": ("tieleman2012",),
 }
-_DATA: Mapping[str, str] = {
+DATA: Mapping[str, str] = {
     "digits": "alpaydin1998",
     "mnist": "lecun1998",
     "fashion-mnist": "xiao2017",
@@ -196,7 +92,7 @@ ICLR, ICML, NEURIPS = (
     "International Conference on Machine Learning",
     "Advances in Neural Information Processing Systems",
 )
-_SOURCES: Mapping[str, Citation] = _by_key((
+SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "kingma2014", "inproceedings", ("Kingma, Diederik P.", "Welling, Max"),
         "Auto-Encoding Variational Bayes", 2014, ICLR, "1312.6114",
