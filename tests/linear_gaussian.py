@@ -86,7 +86,7 @@ def linear_model(dims: int, latent: int) -> LatentVariableModel:
     """Linear networks, one shared variance, in float64; weights as the constructors leave them."""
     return LatentVariableModel(
         StandardNormalPrior(latent),
-        GaussianPosterior(Linear(dims, 2 * latent), FLOOR),
+        GaussianPosterior(Linear(dims, 2 * latent), latent, FLOOR),
         GaussianLikelihood(Linear(latent, dims), (dims,), sigma="shared", min_log_variance=FLOOR),
     ).double()
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hin
 import numpy as np
 import torch
 
-from nelbo.core import Batch, SinglePhase
+from nelbo.core import Batch, Posterior, Prior, SinglePhase
 from nelbo.data import Data, Kind, load
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import names
@@ -115,25 +115,34 @@ _SMALL_PARTS = {
     "network/conv-1d": "conv-1d:channels=4",
     "network/resnet": "resnet:channels=8,blocks=2",
     "posterior/planar": "planar:steps=2",
+    "posterior/radial": "radial:steps=2",
+    "posterior/sylvester": "sylvester:steps=2,reflections=2",
     "posterior/spline": "spline:steps=2,bins=4,hidden=8",
 }
 _READS = {"conv": ("levels",), "resnet": IMAGES, "conv-1d": ("series",)}  # networks that do not read any data
 
 
 def _pairs() -> list[Case]:
-    """Every legal pair of prior and posterior that has a density."""
+    """Every legal pair of prior and posterior that has a density and a finite bound."""
     cases = []
-    for prior, of_z in registered("prior"):
-        for posterior, of_zx in registered("posterior"):
-            if of_z.space is of_zx.space and of_zx.has_density:  # type: ignore[attr-defined]
+    for prior, prior_class in registered("prior"):
+        for posterior, posterior_class in registered("posterior"):
+            of_z, of_zx = cast("type[Prior]", prior_class), cast("type[Posterior]", posterior_class)
+            is_finite = of_zx.has_variance or not of_z.needs_variance
+            if of_z.space is of_zx.space and of_zx.has_density and is_finite:
                 strings = {
                     kind: _SMALL_PARTS.get(f"{kind}/{name}", name)
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
                 cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
     codes = "groups=2,temperature=0.8"
-    strings = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
-    return [*cases, Case("categorical-relaxed-categorical-groups", "levels", strings)]
+    relaxed = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
+    exact = {"prior": "one-hot:groups=2", "posterior": f"straight-through-categorical:{codes}", "latent": 6}
+    return [
+        *cases,
+        Case("categorical-relaxed-categorical-groups", "levels", relaxed),
+        Case("one-hot-straight-through-categorical-groups", "levels", exact),
+    ]
 
 
 def _likelihoods() -> list[Case]:

@@ -59,12 +59,10 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with every tensor on `device`."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
-        return replace(self, **moved)
+        return replace(self, **{name: value.to(device) for name, value in vars(self).items() if value is not None})
 
     def __getitem__(self, rows: slice) -> Batch:
         """A contiguous part of the rows."""
-
         jacobian = self.log_jacobian
         broadcasts = jacobian is not None and (jacobian.dim() < self.x.dim() or len(jacobian) == 1)
         whole = {"log_jacobian"} if broadcasts else set()
@@ -126,13 +124,17 @@ class Space(StrEnum):
     REAL = "real vectors"
     STICKS = "sticks between 0 and 1"
     SPHERE = "unit vectors"
+    RELAXED = "relaxed one-hot codes"
     ONE_HOT = "one-hot codes"
+    POSITIVE = "positive vectors"
+    SIMPLEX = "points of the simplex"
 
 
 class Prior(nn.Module, ABC):
     """p(z): called with the context and the posterior it serves, returns a distribution over z."""
 
     space: ClassVar[Space] = Space.REAL
+    needs_variance: ClassVar[bool] = True  # -log p(z), or log p(x given z), may grow as |z|^2 and needs E|z|^2 under q
 
     @abstractmethod
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution: ...
@@ -151,6 +153,7 @@ class Posterior(nn.Module, ABC):
 
     space: ClassVar[Space] = Space.REAL
     has_density: ClassVar[bool] = True
+    has_variance: ClassVar[bool] = True
 
     @classmethod
     def outputs(cls, dim: int) -> int:

@@ -19,6 +19,7 @@ _DECIDED = frozenset(
     {"network", "shape", "dim", "in_features", "out_features", "parameters", "context", "shift", "scale", "bounded",
      "levels", "hidden"}
 )  # fmt: skip
+_FREE = frozenset({"hidden", "scale"})  # options of their own where priors and posteriors have a default for them
 
 
 @final
@@ -42,7 +43,7 @@ class Part:
 def catalogue(kind: str) -> Iterator[Part]:
     """The parts of one kind, in alphabetical order."""
     for name, cls in _by_name(kind):
-        known = set(_DECIDED) - ({"hidden"} if kind in {"prior", "posterior"} else set())
+        known = _DECIDED - _FREE if kind in {"prior", "posterior"} else _DECIDED
         parameters = inspect.signature(cls).parameters.values()
         options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
         yield Part(kind, name, _summary(cls), _serves(cls), _reference(cls), options)

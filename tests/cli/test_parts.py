@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,37 @@ def test_parts_are_named_before_training_and_kept_with_their_options() -> None:
     assert '"steps": 1' in text
 
 
+PAIRS = [
+    ("gamma:concentration=1", "exponential"),
+    ("gamma", "gamma"),
+    ("dirichlet:concentration=0.5", "logistic-normal"),
+    ("cauchy", "cauchy"),
+    ("stick-breaking", "beta"),
+    ("one-hot:groups=2", "straight-through-categorical:groups=2"),
+]
+
+
+@pytest.mark.parametrize(("prior", "posterior"), PAIRS)
+def test_latents_on_any_space_are_trained_measured_and_reported(prior: str, posterior: str) -> None:
+    parts = ("--prior", prior, "--posterior", posterior, "--latent", 4)
+    content = json.loads(succeed("train", "digits", *TINY, *parts, "--run", "run", "--json").out)
+    assert math.isfinite(content["log_likelihood"])
+    assert content["log_likelihood"] > content["bound"]
+    page = Path("run/report.html").read_text()
+    assert not re.search(r"\bnan\b", page, re.IGNORECASE)
+    succeed("sample", "run")
+    succeed("encode", "run", "--spread")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--prior", "vampp"), "did you mean 'vamp'"),
         (("--prior", "vamp:component=4"), "did you mean 'components'"),
         (("--posterior", "kumaraswamy"), "for sticks between 0 and 1 give --prior stick-breaking"),
+        (("--posterior", "cauchy"), "give --prior cauchy, or a posterior with lighter tails"),
+        (("--posterior", "gamma"), "for positive vectors give --prior gamma with --posterior exponential or gamma or"),
+        (("--prior", "gamma:concentratio=1"), "did you mean 'concentration'"),
         (("--posterior", "delta"), "--objective autoencoder, or --posterior gaussian"),
         (("--objective", "autoencoder"), "give --posterior delta, or --objective elbo"),
     ],

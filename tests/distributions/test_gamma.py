@@ -12,7 +12,7 @@ from scipy import special, stats
 from torch.autograd import gradcheck
 
 from draws import assert_follows, assert_mean
-from nelbo.distributions.gamma import Gamma, log_standard_gamma
+from nelbo.distributions.gamma import NOISES, Gamma, log_standard_gamma, log_standard_gamma_from_noise
 
 CONCENTRATIONS = (0.02, 0.7, 1.0, 5.0, 20_000.0)
 PARAMETERS = pytest.mark.parametrize("mean", [1e-3, 40.0])
@@ -82,6 +82,16 @@ def test_logarithms_of_draws_and_their_gradients_have_the_moments_of_the_digamma
     (gradient,) = torch.autograd.grad(drawn.sum(), log_k)
     # d E[log g] / d log k = k psi'(k)
     assert_mean(gradient, k * special.polygamma(1, k), float(gradient.std()), comparisons=10, ceiling=0.5)
+
+
+@EACH
+def test_draws_from_noise_follow_the_same_law_with_the_same_gradient(k: float) -> None:
+    log_k = torch.full((20_000,), math.log(k), dtype=torch.float64, requires_grad=True)
+    drawn = log_standard_gamma_from_noise(log_k, torch.randn(20_000 * NOISES, dtype=torch.float64))
+    assert_follows(drawn.detach(), stats.loggamma(k).cdf, comparisons=5)
+    (gradient,) = torch.autograd.grad(drawn.sum(), log_k)
+    # d E[log g] / d log k = k psi'(k)
+    assert_mean(gradient, k * special.polygamma(1, k), float(gradient.std()), comparisons=5, ceiling=0.5)
 
 
 def test_gradients_of_the_density_are_finite_differences() -> None:

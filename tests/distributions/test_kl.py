@@ -10,10 +10,20 @@ from torch import Tensor
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from nelbo.distributions import DiagonalNormal, LogitBernoulli, StandardNormal, rate
+from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.kl import _TABLE
-from nelbo.distributions.location_scale import DiagonalLaplace, DiagonalLogistic, DiagonalStudentT
+from nelbo.distributions.location_scale import (
+    DiagonalCauchy,
+    DiagonalGumbel,
+    DiagonalLaplace,
+    DiagonalLogistic,
+    DiagonalStudentT,
+)
 from nelbo.distributions.low_rank_normal import LowRankNormal
+from nelbo.distributions.one_hot import StraightThroughOneHot
+from nelbo.distributions.positive import DiagonalExponential, DiagonalGamma, DiagonalLogNormal
+from nelbo.distributions.simplex import Dirichlet
 from nelbo.distributions.sphere import SphereUniform, VonMisesFisher
 
 
@@ -65,12 +75,27 @@ def others() -> dict[str, tuple[Distribution, Distribution]]:
         "laplace": DiagonalLaplace(loc, log_scale),
         "logistic": DiagonalLogistic(loc, log_scale),
         "student-t": DiagonalStudentT(loc, log_scale, 5.0),
+        "gumbel": DiagonalGumbel(loc, log_scale),
     }
+    positive = {
+        "exponential": DiagonalExponential(log_scale),
+        "log-normal": DiagonalLogNormal(log_scale, 0.3 * loc - 0.5),
+        "gamma": DiagonalGamma(log_scale, 0.5 * loc),
+    }
+    gamma = DiagonalGamma(0.5 * random(3, seed=4), 0.5 * random(3, seed=5))
     direction = loc / loc.norm(dim=-1, keepdim=True)
     kappa = torch.tensor([0.0, 0.1, 3.0, 30.0, 1e4]).double()
     return {
         **{f"{name} and standard": (q, standard) for name, q in {**gaussians, **families}.items()},
         **{f"{name} and diagonal": (q, diagonal) for name, q in {**gaussians, **families}.items()},
+        **{f"{name} and gamma": (q, gamma) for name, q in positive.items()},
+        "cauchy and cauchy": (DiagonalCauchy(loc, log_scale), DiagonalCauchy(random(3, seed=4), random(3, seed=5))),
+        "beta and beta": (
+            DiagonalBeta(0.5 * loc + 0.5, log_scale),
+            DiagonalBeta(0.5 * random(3, seed=4), 0.5 * random(3, seed=5)),
+        ),
+        "dirichlet and dirichlet": (Dirichlet(0.5 * loc + 0.5), Dirichlet(0.5 * random(3, seed=4))),
+        "one-hot and one-hot": (StraightThroughOneHot(raw, 0.7), StraightThroughOneHot(random(3, 3, seed=4), 1.0)),
         "laplace and laplace": (families["laplace"], laplace),
         "diagonal and laplace": (DiagonalNormal(loc, log_scale), laplace),
         "fisher and uniform": (VonMisesFisher(direction, kappa), SphereUniform(3, loc)),
@@ -97,6 +122,45 @@ def test_rates_of_other_families_are_what_monte_carlo_finds(pair: str) -> None:
     assert found.shape in {(3, 5), (1, 5)}
     assert float(error.max()) < 0.05, "the test has no power: the standard error is too large"
     assert bool(((draws.mean(0) - found.sum(0)).abs() < 4.5 * error + 1e-9).all())
+
+
+def test_rates_of_gammas_betas_and_dirichlets_are_torchs() -> None:
+    a, b, c, d = (random(5, 3, seed=i).exp() for i in range(4))
+    q, p = DiagonalGamma((a / b).log(), a.log()), DiagonalGamma((c / d).log(), c.log())
+    peers = torch.distributions
+    torch.testing.assert_close(rate(q, p), kl_divergence(peers.Gamma(a, b), peers.Gamma(c, d)).T)
+    found = rate(DiagonalBeta(a.log(), b.log()), DiagonalBeta(c.log(), d.log()))
+    torch.testing.assert_close(found, kl_divergence(peers.Beta(a, b), peers.Beta(c, d)).T)
+    found = rate(Dirichlet(a.log()), Dirichlet(c.log()))
+    torch.testing.assert_close(found, kl_divergence(peers.Dirichlet(a), peers.Dirichlet(c)).unsqueeze(0))
+
+
+ENDS = {
+    "exponential": (DiagonalExponential, [(v,) for v in (-7.0, 20.0)], DiagonalGamma),
+    "log-normal": (DiagonalLogNormal, [(m, s) for m in (-20.0, 20.0) for s in (-7.0, 1.5)], DiagonalGamma),
+    "gamma": (DiagonalGamma, [(m, k) for m in (-20.0, 20.0) for k in (-1.6, 10.0)], DiagonalGamma),
+    "beta": (DiagonalBeta, [(a, b) for a in (-0.7, 10.0) for b in (-0.7, 10.0)], DiagonalBeta),
+    "cauchy": (DiagonalCauchy, [(m, s) for m in (0.0, 1e15) for s in (-7.0, 20.0)], DiagonalCauchy),
+    "gumbel": (DiagonalGumbel, [(m, s) for m in (0.0, 1e6) for s in (-7.0, 20.0)], DiagonalNormal),
+    "dirichlet": (Dirichlet, [(-1.6,), (10.0,)], Dirichlet),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_rates_at_extreme_parameters_are_those_of_double_precision(name: str) -> None:
+    family, ends, other = ENDS[name]
+    zeros = torch.zeros(3)
+    p = other(zeros) if other is Dirichlet else other(zeros, zeros + 0.5)
+    exact = other(zeros.double()) if other is Dirichlet else other(zeros.double(), zeros.double() + 0.5)
+    for end in ends:
+        parameters = [torch.full((1, 3), value, requires_grad=True) for value in end]
+        found, wide = rate(family(*parameters), p), rate(family(*(v.detach().double() for v in parameters)), exact)
+        assert found is not None
+        assert wide is not None
+        gradients = torch.autograd.grad(found.sum(), parameters)
+        assert all(bool(torch.isfinite(part).all()) for part in (found, *gradients))
+        torch.testing.assert_close(found, wide.float(), rtol=1e-4, atol=1e-4)
+        assert float(found.detach().min()) >= -1e-5
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-6, 1e3])

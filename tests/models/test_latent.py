@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Draw
+from nelbo.core import Batch, Draw, Prior
 from nelbo.errors import CompositionError
 from nelbo.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP
-from nelbo.posteriors import GaussianPosterior
-from nelbo.priors import StandardNormalPrior
+from nelbo.posteriors import CauchyPosterior, GaussianPosterior
+from nelbo.priors import CauchyPrior, LaplacePrior, StandardNormalPrior
 
 
 def model(context: int = 0) -> LatentVariableModel:
@@ -113,3 +113,11 @@ def test_groups_name_the_slices_of_z() -> None:
 def test_prior_and_posterior_of_unlike_size_are_refused() -> None:
     with pytest.raises(CompositionError, match="the prior has 3 latent dimensions but the posterior 2"):
         LatentVariableModel(StandardNormalPrior(3), GaussianPosterior(MLP(6, 4)), GaussianLikelihood(MLP(2, 6), (6,)))
+
+
+@pytest.mark.parametrize("prior", [StandardNormalPrior(3), LaplacePrior(3)])
+def test_a_posterior_without_a_variance_is_refused_where_the_bound_may_need_one(prior: Prior) -> None:
+    posterior = CauchyPosterior(MLP(6, 6), 3)
+    with pytest.raises(CompositionError, match=r"'cauchy' has no variance.* give --prior cauchy, or a posterior"):
+        LatentVariableModel(prior, posterior, GaussianLikelihood(MLP(3, 6), (6,)))
+    LatentVariableModel(CauchyPrior(3), posterior, GaussianLikelihood(MLP(3, 6), (6,)))

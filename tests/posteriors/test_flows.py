@@ -17,13 +17,17 @@ from nelbo.posteriors import (
     HouseholderPosterior,
     InverseAutoregressivePosterior,
     PlanarPosterior,
+    RadialPosterior,
     SplinePosterior,
+    SylvesterPosterior,
 )
 
 DIM, ROWS = 3, 4
 FLOWS: dict[str, Callable[[], Posterior]] = {
     "iaf": lambda: InverseAutoregressivePosterior(MLP(5, 3 * DIM), DIM, steps=3, hidden=16),
     "planar": lambda: PlanarPosterior(MLP(5, PlanarPosterior.outputs(DIM, 3)), DIM, steps=3),
+    "radial": lambda: RadialPosterior(MLP(5, RadialPosterior.outputs(DIM, 3)), DIM, steps=3),
+    "sylvester": lambda: SylvesterPosterior(MLP(5, SylvesterPosterior.outputs(DIM, 2, 3)), DIM, steps=2, reflections=3),
     "householder": lambda: HouseholderPosterior(MLP(5, 3 * DIM), DIM, steps=3),
     "spline": lambda: SplinePosterior(MLP(5, 3 * DIM), DIM, steps=2, bins=4, hidden=16),
 }
@@ -94,6 +98,27 @@ def test_reflections_turn_a_gaussian_and_leave_it_one() -> None:
     assert bool(((factor @ factor.mT).tril(-1).abs() > 1e-3).any())  # not diagonal any more
 
 
+def test_a_sylvester_step_is_the_formula_of_its_paper() -> None:
+    """z + Q R tanh(S Q'z + b), with its determinant by automatic differentiation checked above."""
+    posterior = SylvesterPosterior(MLP(5, SylvesterPosterior.outputs(DIM, 1, 2)), DIM, steps=1, reflections=2).double()
+    with torch.no_grad():
+        for p in posterior.parameters():
+            p.add_(0.5 * torch.randn_like(p))
+    x, noise = torch.randn(1, 5, dtype=torch.float64), torch.randn(1, DIM, dtype=torch.float64)
+    out = posterior.get_submodule("network")(x)[0].detach()
+    v1, v2, b, r, s, above_r, above_s = torch.split(out[2 * DIM :], [DIM] * 5 + [3, 3])
+    eye = torch.eye(DIM, dtype=torch.float64)
+    first, second = (eye - 2 * torch.outer(v, v) / v.dot(v) for v in (v1, v2))
+    q = first @ second
+    outer, inner = (torch.diag(0.999 * torch.tanh(diagonal)) for diagonal in (r, s))
+    rows, columns = (0, 0, 1), (1, 2, 2)
+    outer[rows, columns], inner[rows, columns] = above_r, above_s
+    found = posterior(x)
+    e = found.base.from_noise(noise)[0]
+    expected = e + q @ outer @ torch.tanh(inner @ q.T @ e + b)
+    torch.testing.assert_close(found.from_noise(noise)[0], expected)
+
+
 def test_splines_bend_where_the_latents_are() -> None:
     """Far from the origin as near it: the density of the standardised latents is what the splines shape."""
     torch.manual_seed(0)
@@ -112,6 +137,8 @@ def test_splines_bend_where_the_latents_are() -> None:
     [
         (lambda: PlanarPosterior(MLP(5, 6), 3, steps=0), "planar:steps=4"),
         (lambda: HouseholderPosterior(MLP(5, 9), 3, steps=0), "householder:steps=4"),
+        (lambda: RadialPosterior(MLP(5, 6), 3, steps=0), "radial:steps=4"),
+        (lambda: SylvesterPosterior(MLP(5, 6), 3, reflections=0), "sylvester:steps=4,reflections=4"),
         (lambda: SplinePosterior(MLP(5, 9), 3, bins=1), "spline:steps=2,bins=8"),
     ],
 )

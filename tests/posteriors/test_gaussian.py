@@ -39,6 +39,12 @@ def test_its_size_is_known_from_the_network() -> None:
     assert GaussianPosterior(nn.Sequential(nn.Linear(5, 6))).dim is None
 
 
+def test_its_size_may_be_given_as_to_its_siblings() -> None:
+    assert GaussianPosterior(nn.Sequential(nn.Linear(5, 6)), 3).dim == 3
+    with pytest.raises(CompositionError, match="over 4 latent dimensions needs a network with 8 outputs, but this one"):
+        GaussianPosterior(MLP(5, 6), 4)
+
+
 def test_an_odd_number_of_outputs_is_refused() -> None:
     with pytest.raises(
         CompositionError, match=r"needs a network with 2 outputs a latent dimension, but this one has 5"

@@ -1,4 +1,4 @@
-"""Normal, Laplace and uniform spherical priors: closed densities against SciPy."""
+"""Normal, Laplace, Cauchy, gamma, Dirichlet, spherical and one-hot priors: closed densities against SciPy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ from scipy.special import gamma
 
 from nelbo.core import Prior
 from nelbo.distributions import StandardNormal
-from nelbo.errors import ConfigError
-from nelbo.priors import HyperspherePrior, LaplacePrior, NormalPrior
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.networks import MLP
+from nelbo.posteriors import StraightThroughCategoricalPosterior
+from nelbo.priors import (
+    CauchyPrior,
+    DirichletPrior,
+    GammaPrior,
+    HyperspherePrior,
+    LaplacePrior,
+    NormalPrior,
+    OneHotPrior,
+)
 
 
 def test_a_normal_prior_starts_standard_and_learns_both_moments() -> None:
@@ -42,6 +52,41 @@ def test_a_laplace_prior_is_scipys(scale: float) -> None:
     np.testing.assert_allclose(LaplacePrior(3, scale)().log_prob(z), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 7.0])
+def test_a_cauchy_prior_is_scipys_and_the_decoder_reads_hyperbolic_secants(scale: float) -> None:
+    prior, z = CauchyPrior(3, scale), torch.randn(6, 3)
+    np.testing.assert_allclose(prior().log_prob(z), stats.cauchy(scale=scale).logpdf(z.numpy()).sum(-1), rtol=1e-5)
+    codes = prior.code(prior().sample((20_000,)))
+    assert stats.kstest(codes[:, 0].double().numpy(), stats.hypsecant().cdf).pvalue > 1e-4 / 3
+
+
+@pytest.mark.parametrize(("shape", "rate"), [(1.0, 1.0), (0.5, 3.0), (20.0, 2.0)])
+def test_a_gamma_prior_is_scipys(shape: float, rate: float) -> None:
+    prior, z = GammaPrior(3, shape, rate), torch.rand(6, 3) + 0.1
+    peer = stats.gamma(shape, scale=1 / rate)
+    np.testing.assert_allclose(prior().log_prob(z), peer.logpdf(z.numpy()).sum(-1), rtol=1e-4, atol=1e-4)
+    drawn = prior().sample((20_000,))
+    assert stats.kstest(drawn[:, 0].double().numpy(), peer.cdf).pvalue > 1e-4 / 3
+
+
+@pytest.mark.parametrize("concentration", [0.3, 1.0, 5.0])
+def test_a_dirichlet_prior_is_scipys(concentration: float) -> None:
+    prior, peer = DirichletPrior(3, concentration), stats.dirichlet([concentration] * 3)
+    z = peer.rvs(6, random_state=0)
+    found = prior.double()().log_prob(torch.tensor(z))
+    np.testing.assert_allclose(found, [peer.logpdf(row) for row in z], rtol=1e-8, atol=1e-8)
+
+
+def test_a_one_hot_prior_gives_every_code_the_same_mass() -> None:
+    prior = OneHotPrior(6, groups=2)
+    z = prior().sample((50,))
+    torch.testing.assert_close(prior().log_prob(z).exp(), torch.full((50,), 1 / 9))
+    torch.testing.assert_close(prior.code(z), z)
+    posterior = StraightThroughCategoricalPosterior(MLP(5, 6), 6, groups=3)
+    with pytest.raises(CompositionError, match=r"but the posterior 3; .*straight-through-categorical:groups=2"):
+        prior(None, posterior)
+
+
 @pytest.mark.parametrize("dim", [2, 3, 10])
 def test_a_spherical_prior_is_one_over_the_area(dim: int) -> None:
     prior = HyperspherePrior(dim)
@@ -53,12 +98,25 @@ def test_a_spherical_prior_is_one_over_the_area(dim: int) -> None:
 
 
 def test_priors_follow_their_modules_type() -> None:
-    for prior in (LaplacePrior(3).double(), HyperspherePrior(3).double(), NormalPrior(3).double()):
+    for kind in (LaplacePrior, HyperspherePrior, NormalPrior, CauchyPrior, GammaPrior, DirichletPrior, OneHotPrior):
+        prior = kind(3).double()
         assert prior().sample((2,)).dtype == torch.float64
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: NormalPrior(0), lambda: LaplacePrior(0), lambda: LaplacePrior(2, 0.0), lambda: HyperspherePrior(1)]
+    "make",
+    [
+        lambda: NormalPrior(0),
+        lambda: LaplacePrior(0),
+        lambda: LaplacePrior(2, 0.0),
+        lambda: HyperspherePrior(1),
+        lambda: CauchyPrior(2, 0.0),
+        lambda: GammaPrior(2, 0.0),
+        lambda: GammaPrior(2, rate=0.0),
+        lambda: DirichletPrior(1),
+        lambda: DirichletPrior(2, 0.0),
+        lambda: OneHotPrior(6, groups=4),
+    ],
 )
 def test_nothing_is_made_of_nothing(make: Callable[[], Prior]) -> None:
     with pytest.raises(ConfigError, match=r"or more.*use e\.g\."):

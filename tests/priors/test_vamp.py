@@ -73,7 +73,7 @@ def test_it_cannot_stand_alone_nor_follow_a_context(posterior: Posterior) -> Non
 
 @pytest.mark.parametrize("sizes", [(0, 4), (3, 0)])
 def test_it_needs_dimensions_and_components(sizes: tuple[int, int]) -> None:
-    with pytest.raises(ConfigError, match="1 dimension and 1 component or more"):
+    with pytest.raises(ConfigError, match="1 dimension, 1 component and a spread above 0"):
         VampPrior(sizes[0], (5,), sizes[1])
 
 

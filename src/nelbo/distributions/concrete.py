@@ -10,6 +10,8 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.location_scale import standard_gumbel
+
 FIXED_DRAWS = 256  # for moments that have no closed form
 
 
@@ -71,9 +73,8 @@ class LogConcrete(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D] gives, with g = -log(-log Phi(noise))."""
-        waiting = -torch.special.log_ndtr(noise)  # standard exponential
-        gumbel = -torch.log(waiting.clamp(min=torch.finfo(noise.dtype).tiny))
-        return torch.log_softmax((self.logits + self._grouped(gumbel)) / self.temperature, -1).flatten(-2)
+        perturbed = self.logits + self._grouped(standard_gumbel(noise))
+        return torch.log_softmax(perturbed / self.temperature, -1).flatten(-2)
 
     def stopped(self) -> LogConcrete:
         """The same distribution with its parameters constant."""

@@ -11,6 +11,9 @@ from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.log_normal import above_zero
 
+TRIES = 8  # proposals from given noise; each is accepted with probability 0.95 or more, all fail with one of 4e-11
+NOISES = 2 * TRIES + 1  # standard normals that a draw from given noise takes
+
 
 @final
 class Gamma(Distribution):
@@ -75,3 +78,42 @@ def log_standard_gamma(log_concentration: Tensor) -> Tensor:
     raised = torch.distributions.Gamma(k + 1, torch.ones_like(k), validate_args=False).rsample()
     exponential = torch.empty_like(k, requires_grad=False).exponential_()
     return raised.log() - exponential / k
+
+
+def log_standard_gamma_from_noise(log_concentration: Tensor, noise: Tensor) -> Tensor:
+    """log g that standard normal noise [..., D NOISES] gives, k [..., D]: law and gradient as above.
+
+    The implicit gradient dh / dk = -(dF / dk) / f is torch's own, at a draw h of ours.
+
+    References
+    ----------
+    Marsaglia and Tsang (2000), A simple method for generating gamma variables; Figurnov, Mohamed and Mnih (2018),
+    Implicit reparameterization gradients, arXiv:1805.08498.
+    """
+    noise = noise.reshape(*noise.shape[:-1], -1, NOISES)
+    k = log_concentration.exp()
+    with torch.no_grad():
+        raised = _marsaglia_tsang(k + 1, noise[..., 1:])
+        slope = torch._standard_gamma_grad((k + 1).expand(raised.shape), raised)
+    raised = raised + (k - k.detach()) * slope
+    log_g: Tensor = raised.log() + torch.special.log_ndtr(noise[..., 0]) / k
+    return log_g
+
+
+def _marsaglia_tsang(shape: Tensor, noise: Tensor) -> Tensor:
+    """The first accepted of `TRIES` proposals, two normals [..., 2 TRIES] each; the last one if none is."""
+    d = shape - 1 / 3
+    c = (9 * d).rsqrt()
+    found = torch.zeros((), dtype=noise.dtype, device=noise.device)
+    accepted = torch.zeros((), dtype=torch.bool, device=noise.device)
+    for proposal in noise.reshape(*noise.shape[:-1], TRIES, 2).unbind(-2):
+        x, height = proposal.unbind(-1)
+        root = 1 + c * x
+        log_v = 3 * torch.log(root.clamp(min=torch.finfo(root.dtype).eps))
+        v = log_v.exp()
+        fits = (root > 0) & (torch.special.log_ndtr(height) < 0.5 * x.square() + d * (1 - v + log_v))
+        found = torch.where(accepted, found, d * v)
+        accepted = accepted | fits
+        if bool(accepted.all()):
+            break
+    return found

@@ -14,10 +14,22 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nelbo.distributions.beta import log_beta
+from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.distributions.full_normal import FullNormal
-from nelbo.distributions.location_scale import DiagonalLaplace, DiagonalLogistic, DiagonalStudentT, LocationScale
+from nelbo.distributions.location_scale import (
+    DiagonalCauchy,
+    DiagonalGumbel,
+    DiagonalLaplace,
+    DiagonalLogistic,
+    DiagonalStudentT,
+    LocationScale,
+)
 from nelbo.distributions.low_rank_normal import LowRankNormal
 from nelbo.distributions.normal import HALF_LOG_2PI, DiagonalNormal, StandardNormal
+from nelbo.distributions.one_hot import StraightThroughOneHot
+from nelbo.distributions.positive import DiagonalExponential, DiagonalGamma, DiagonalLogNormal, Positive
+from nelbo.distributions.simplex import Dirichlet, log_multivariate_beta
 from nelbo.distributions.sphere import SphereUniform, VonMisesFisher
 
 
@@ -68,14 +80,14 @@ def _low_rank_diagonal(q: LowRankNormal, p: DiagonalNormal) -> Tensor:
 
 
 def _location_scale_standard(q: LocationScale, p: StandardNormal) -> Tensor:
-    """(Var_d + loc_d^2 + log(2 pi)) / 2 - H_d: the cross-entropy with a Gaussian needs two moments only."""
-    squares = q.variance + q.loc.square()
+    """(Var_d + mean_d^2 + log(2 pi)) / 2 - H_d: the cross-entropy with a Gaussian needs two moments only."""
+    squares = q.variance + q.mean.square()
     return (0.5 * squares + HALF_LOG_2PI - q.entropy_per_dimension()).transpose(0, -1)
 
 
 def _location_scale_diagonal(q: LocationScale, p: DiagonalNormal) -> Tensor:
-    """((Var_d + (loc_d - m_d)^2) / s_d^2 + log(2 pi s_d^2)) / 2 - H_d."""
-    squares = (q.variance + (q.loc - p.loc).square()) * torch.exp(-p.log_variance)
+    """((Var_d + (mean_d - m_d)^2) / s_d^2 + log(2 pi s_d^2)) / 2 - H_d."""
+    squares = (q.variance + (q.mean - p.loc).square()) * torch.exp(-p.log_variance)
     return (0.5 * (squares + p.log_variance) + HALF_LOG_2PI - q.entropy_per_dimension()).transpose(0, -1)
 
 
@@ -84,6 +96,42 @@ def _laplace_laplace(q: DiagonalLaplace, p: DiagonalLaplace) -> Tensor:
     gap = (q.loc - p.loc).abs()
     absolute = q.log_scale.exp() * torch.exp(-gap * torch.exp(-q.log_scale)) + gap
     return (p.log_scale - q.log_scale - 1.0 + absolute * torch.exp(-p.log_scale)).transpose(0, -1)
+
+
+def _cauchy_cauchy(q: DiagonalCauchy, p: DiagonalCauchy) -> Tensor:
+    """log(((s_q + s_p)^2 + (loc_q - loc_p)^2) / (4 s_q s_p)); Chyzak and Nielsen (2019), arXiv:1905.10965."""
+    distance = torch.hypot(q.log_scale.exp() + p.log_scale.exp(), q.loc - p.loc)
+    return (2 * torch.log(0.5 * distance) - q.log_scale - p.log_scale).transpose(0, -1)
+
+
+def _positive_gamma(q: Positive, p: DiagonalGamma) -> Tensor:
+    """lgamma(k) - k log r - (k - 1) E log z + r E z - H_d, k and r shape and rate of p: two means are enough."""
+    k, log_rate = p.log_concentration.exp(), p.log_concentration - p.log_mean
+    cross = torch.lgamma(k) - k * log_rate - (k - 1) * q.mean_log + log_rate.exp() * q.mean
+    return (cross - q.entropy_per_dimension()).transpose(0, -1)
+
+
+def _beta_beta(q: DiagonalBeta, p: DiagonalBeta) -> Tensor:
+    """log(B(c, d) / B(a, b)) + (a - c) psi(a) + (b - d) psi(b) + (c - a + d - b) psi(a + b), in float64."""
+    a, b = q.log_a.double().exp(), q.log_b.double().exp()
+    c, d = p.log_a.double().exp(), p.log_b.double().exp()
+    total = torch.digamma(a + b)
+    means = (a - c) * (torch.digamma(a) - total) + (b - d) * (torch.digamma(b) - total)
+    return (log_beta(c, d) - log_beta(a, b) + means).to(q.log_a.dtype).transpose(0, -1)
+
+
+def _dirichlet_dirichlet(q: Dirichlet, p: Dirichlet) -> Tensor:
+    """log(B(b) / B(a)) + sum_d (a_d - b_d) (psi(a_d) - psi(sum_j a_j)), one term, in float64."""
+    a, b = q.log_concentration.double().exp(), p.log_concentration.double().exp()
+    means = torch.digamma(a) - torch.digamma(a.sum(-1, keepdim=True))
+    divergence = log_multivariate_beta(b) - log_multivariate_beta(a) + ((a - b) * means).sum(-1)
+    return divergence.to(q.log_concentration.dtype).unsqueeze(0)
+
+
+def _one_hot_one_hot(q: StraightThroughOneHot, p: StraightThroughOneHot) -> Tensor:
+    """sum_k q_k (log q_k - log p_k), one term a group."""
+    log_q = q.log_shares
+    return (log_q.exp() * (log_q - p.log_shares)).sum(-1).transpose(0, -1)
 
 
 def _normal_laplace(q: DiagonalNormal, p: DiagonalLaplace) -> Tensor:
@@ -114,6 +162,15 @@ _TABLE: dict[tuple[type, type], Callable[..., Tensor]] = {
     (DiagonalLogistic, DiagonalNormal): _location_scale_diagonal,
     (DiagonalStudentT, StandardNormal): _location_scale_standard,
     (DiagonalStudentT, DiagonalNormal): _location_scale_diagonal,
+    (DiagonalGumbel, StandardNormal): _location_scale_standard,
+    (DiagonalGumbel, DiagonalNormal): _location_scale_diagonal,
+    (DiagonalCauchy, DiagonalCauchy): _cauchy_cauchy,
     (DiagonalNormal, DiagonalLaplace): _normal_laplace,
+    (DiagonalExponential, DiagonalGamma): _positive_gamma,
+    (DiagonalLogNormal, DiagonalGamma): _positive_gamma,
+    (DiagonalGamma, DiagonalGamma): _positive_gamma,
+    (DiagonalBeta, DiagonalBeta): _beta_beta,
+    (Dirichlet, Dirichlet): _dirichlet_dirichlet,
+    (StraightThroughOneHot, StraightThroughOneHot): _one_hot_one_hot,
     (VonMisesFisher, SphereUniform): _fisher_uniform,
 }

@@ -1,4 +1,4 @@
-"""Location-scale families over vectors: independent Laplace, logistic and Student's t in every dimension."""
+"""Location-scale families over vectors: Laplace, logistic, Student's t, Cauchy or Gumbel in every dimension."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+EULER = 0.5772156649015329  # Euler's and Mascheroni's gamma, the mean of the standard Gumbel
+
 
 class LocationScale(Distribution, ABC):
     r"""log p(z) = sum_d log f(t_d) - log s_d with t = (z - loc) / s: batch shape [B], event shape [D].
 
-    f, the standard density, is symmetric about 0 with a finite variance. A draw is loc + s t, with t made from
-    standard normal noise by a map that keeps its digits in both tails.
+    f, the standard density, has its mode at 0. A draw is loc + s t, with t made from standard normal noise by a map
+    that keeps its digits in both tails.
 
     Parameters
     ----------
@@ -68,8 +70,9 @@ class LocationScale(Distribution, ABC):
         return self._like(self.loc.expand(shape), self.log_scale.expand(shape))
 
     @property
+    @abstractmethod
     def mean(self) -> Tensor:
-        return self.loc
+        """[..., D]."""
 
     @property
     def mode(self) -> Tensor:
@@ -108,8 +111,16 @@ class LocationScale(Distribution, ABC):
         return self.entropy_per_dimension().sum(-1)
 
 
+class Symmetric(LocationScale, ABC):
+    """One whose f is even: loc is the median, and the mean where there is one."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+
 @final
-class DiagonalLaplace(LocationScale):
+class DiagonalLaplace(Symmetric):
     """f(t) = exp(-abs(t)) / 2; t = -sign(n) log(2 Phi(-abs(n))) for standard normal n, its inverse CDF at Phi(n)."""
 
     @property
@@ -133,7 +144,7 @@ class DiagonalLaplace(LocationScale):
 
 
 @final
-class DiagonalLogistic(LocationScale):
+class DiagonalLogistic(Symmetric):
     """f(t) = exp(-t) / (1 + exp(-t))^2; t = log Phi(n) - log Phi(-n) for standard normal n."""
 
     @property
@@ -158,7 +169,7 @@ class DiagonalLogistic(LocationScale):
 
 
 @final
-class DiagonalStudentT(LocationScale):
+class DiagonalStudentT(Symmetric):
     r"""f(t) = Gamma((n + 1) / 2) / (Gamma(n / 2) sqrt(n pi)) (1 + t^2 / n)^(-(n + 1) / 2), n > 2.
 
     A draw takes two uniforms a dimension: t = sqrt(n (U^(-2 / n) - 1)) cos(2 pi V).
@@ -194,12 +205,7 @@ class DiagonalStudentT(LocationScale):
         return 0.5 * (self.freedom + 1) * slope - self._log_constant
 
     def standard_log_prob(self, t: Tensor) -> Tensor:
-        # log(1 + t^2 / n) = 2 log hypot(1, t / sqrt(n)) does not overflow; near 0 the first form keeps its digits.
-        ratio = t * self.freedom**-0.5
-        near = ratio.abs() < 1e8
-        close = torch.log1p(torch.where(near, ratio, 0.0).square())
-        far = 2 * torch.log(torch.where(near, 1.0, ratio).abs())
-        return self._log_constant - 0.5 * (self.freedom + 1) * torch.where(near, close, far)
+        return self._log_constant - 0.5 * (self.freedom + 1) * _log1p_square(t * self.freedom**-0.5)
 
     def standard_draw(self, noise: Tensor) -> Tensor:
         radius, angle = noise.chunk(2, -1)
@@ -215,3 +221,73 @@ class DiagonalStudentT(LocationScale):
     def _log_constant(self) -> float:
         n = self.freedom
         return math.lgamma(0.5 * (n + 1)) - math.lgamma(0.5 * n) - 0.5 * math.log(n * math.pi)
+
+
+@final
+class DiagonalCauchy(Symmetric):
+    r"""f(t) = 1 / (pi (1 + t^2)); t = tan(pi (Phi(n) - 1/2)) for standard normal n, its inverse CDF at Phi(n).
+
+    It has no mean: `mean` is the median, which stands in for it where one code is asked for. Its variance is infinite.
+    """
+
+    @property
+    def standard_variance(self) -> float:
+        return math.inf
+
+    @property
+    def standard_entropy(self) -> float:
+        return math.log(4 * math.pi)
+
+    def standard_log_prob(self, t: Tensor) -> Tensor:
+        return -math.log(math.pi) - _log1p_square(t)
+
+    def standard_draw(self, noise: Tensor) -> Tensor:
+        # By the tail, which does not round to 1.
+        tail = torch.special.log_ndtr(-noise.abs()).exp().clamp(min=torch.finfo(noise.dtype).eps ** 4)
+        t: Tensor = noise.sign() / torch.tan(math.pi * tail)
+        return t
+
+    def _like(self, loc: Tensor, log_scale: Tensor) -> DiagonalCauchy:
+        return DiagonalCauchy(loc, log_scale)
+
+
+@final
+class DiagonalGumbel(LocationScale):
+    """f(t) = exp(-t - exp(-t)), the law of largest values; t = -log(-log Phi(n)) for standard normal n."""
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc + EULER * self.log_scale.exp()
+
+    @property
+    def standard_variance(self) -> float:
+        return math.pi**2 / 6
+
+    @property
+    def standard_entropy(self) -> float:
+        return 1 + EULER
+
+    def standard_log_prob(self, t: Tensor) -> Tensor:
+        # Far below 0 the density is nothing that the type can hold; its logarithm stays a number, for gradients.
+        most = math.log(torch.finfo(t.dtype).max) - 8
+        return -t - torch.exp((-t).clamp(max=most))
+
+    def standard_draw(self, noise: Tensor) -> Tensor:
+        return standard_gumbel(noise)
+
+    def _like(self, loc: Tensor, log_scale: Tensor) -> DiagonalGumbel:
+        return DiagonalGumbel(loc, log_scale)
+
+
+def standard_gumbel(noise: Tensor) -> Tensor:
+    """-log(-log Phi(n)) for standard normal noise n, elementwise, finite for any n."""
+    waiting = -torch.special.log_ndtr(noise)  # standard exponential
+    return -torch.log(waiting.clamp(min=torch.finfo(noise.dtype).tiny))
+
+
+def _log1p_square(t: Tensor) -> Tensor:
+    """log(1 + t^2), which does not overflow far out and keeps its digits near 0."""
+    near = t.abs() < 1e8
+    close = torch.log1p(torch.where(near, t, 0.0).square())
+    far = 2 * torch.log(torch.where(near, 1.0, t).abs())
+    return torch.where(near, close, far)

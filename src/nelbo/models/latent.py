@@ -24,7 +24,7 @@ class LatentVariableModel(Model):
     Raises
     ------
     CompositionError
-        If prior and posterior are over latent spaces of different sizes.
+        If prior and posterior are over latent spaces of different sizes or kinds, or if their bound is infinite.
 
     References
     ----------
@@ -43,6 +43,8 @@ class LatentVariableModel(Model):
                 f"{_name(prior)} is over {prior.space.value} but {_name(posterior)} over {posterior.space.value}; "
                 f"{_remedy(prior.space)}, or {_remedy(posterior.space)}"
             )
+        if prior.needs_variance and not posterior.has_variance:
+            raise CompositionError(_infinite(prior, posterior))
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
@@ -114,3 +116,16 @@ def _remedy(space: Space) -> str:
         return " or ".join(name for name, cls in registered(kind) if getattr(cls, "space", None) is space)
 
     return f"for {space.value} give --prior {names('prior')} with --posterior {names('posterior')}"
+
+
+def _infinite(prior: Prior, posterior: Posterior) -> str:
+    """What is infinite, why, and the priors under which it is not."""
+    fitting = " or ".join(
+        f"--prior {name}"
+        for name, cls in registered("prior")
+        if getattr(cls, "space", None) is posterior.space and not getattr(cls, "needs_variance", True)
+    )
+    return (
+        f"{_name(posterior)} has no variance, so that with {_name(prior)}, under which a bound may need one, it can be "
+        f"minus infinity; give {fitting}, or a posterior with lighter tails such as --posterior student-t"
+    )

@@ -10,6 +10,7 @@ from nelbo.core import Posterior, full_precision
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import CompositionError
 from nelbo.networks.mlp import apply
+from nelbo.posteriors.sizes import check_outputs
 from nelbo.registry import register
 
 
@@ -22,18 +23,22 @@ class GaussianPosterior(Posterior):
     ----------
     network
         Emits [N, 2 D]: means, then log-variances.
+    dim
+        D; half of the network's outputs if it is not given.
     min_log_variance
         Smooth lower bound of the log-variances.
     """
 
-    def __init__(self, network: nn.Module, min_log_variance: float = -14.0) -> None:
+    def __init__(self, network: nn.Module, dim: int | None = None, min_log_variance: float = -14.0) -> None:
         super().__init__()
+        if dim is not None:
+            check_outputs("a Gaussian posterior", network, dim, self.outputs(dim))
         emitted = getattr(network, "out_features", None)
         if isinstance(emitted, int) and emitted % 2:
             raise CompositionError(
                 f"a Gaussian posterior needs a network with 2 outputs a latent dimension, but this one has {emitted}"
             )
-        self.dim: int | None = emitted // 2 if isinstance(emitted, int) else None
+        self.dim = emitted // 2 if isinstance(emitted, int) else dim
         self.network = network
         self.variance = Variance(min_log_variance)
 

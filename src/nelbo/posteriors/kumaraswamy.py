@@ -21,7 +21,7 @@ LEAST = 1e-3  # of both shapes: below, nearly all mass is within a rounding erro
 class KumaraswamyPosterior(Posterior):
     r"""q(v given x) = prod_d Kumaraswamy(v_d; a_d(x), b_d(x)) on (0, 1)^D, v = (1 - u^(1/b))^(1/a).
 
-    The inverse CDF is the second of the three ways to reparameterise that Kingma and Welling (2013), section 2.4,
+    The inverse CDF is the first of the three ways to reparameterise that Kingma and Welling (2013), section 2.4,
     list; the beta has none, which is why the Kumaraswamy stands in for it.
 
     Parameters

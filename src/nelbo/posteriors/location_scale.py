@@ -1,4 +1,4 @@
-"""Posteriors of independent Laplace, logistic or Student's t latents."""
+"""Posteriors of independent Laplace, logistic, Student's t, Cauchy or Gumbel latents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import final
 from torch import Tensor, nn
 
 from nelbo.core import Posterior, full_precision
-from nelbo.distributions.location_scale import DiagonalLaplace, DiagonalLogistic, DiagonalStudentT, LocationScale
+from nelbo.distributions.location_scale import (
+    DiagonalCauchy,
+    DiagonalGumbel,
+    DiagonalLaplace,
+    DiagonalLogistic,
+    DiagonalStudentT,
+    LocationScale,
+)
 from nelbo.distributions.normal import LogVariance
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import apply
@@ -19,7 +26,8 @@ from nelbo.registry import register
 class LocationScalePosterior(Posterior, ABC):
     """q(z given x) = prod_d f((z_d - m_d(x)) / s_d(x)) / s_d(x), z = m(x) + s(x) t with t ~ f.
 
-    The first of the ways to reparameterise in Kingma and Welling (2013), section 2.4 (location-scale).
+    The second of the ways to reparameterise in Kingma and Welling (2013), section 2.4 (location-scale); t itself is
+    made by its inverse CDF, the first of them, where it has one.
 
     Parameters
     ----------
@@ -104,3 +112,43 @@ class StudentTPosterior(LocationScalePosterior):
 
     def law(self, loc: Tensor, log_scale: Tensor) -> DiagonalStudentT:
         return DiagonalStudentT(loc, log_scale, self.freedom)
+
+
+@register("posterior/cauchy")
+@final
+class CauchyPosterior(LocationScalePosterior):
+    """q(z given x) = prod_d 1 / (pi s_d (1 + t_d^2)), t = (z - m) / s = tan(pi (u - 1/2)), the inverse CDF at u.
+
+    Its tails are too heavy for a mean: its KL to a Gaussian is infinite, and so is the mean of any log-likelihood that
+    grows with z. It goes with the prior `cauchy`, to which its KL has a closed form and under which the decoder reads
+    asinh(z). Where one code is asked for it is m, the median.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 2.4; the KL: Chyzak and Nielsen
+    (2019), arXiv:1905.10965.
+    """
+
+    family = "Cauchy"
+    has_variance = False
+
+    def law(self, loc: Tensor, log_scale: Tensor) -> DiagonalCauchy:
+        return DiagonalCauchy(loc, log_scale)
+
+
+@register("posterior/gumbel")
+@final
+class GumbelPosterior(LocationScalePosterior):
+    """q(z given x) = prod_d exp(-t_d - exp(-t_d)) / s_d, t = (z - m) / s = -log(-log u), the inverse CDF at u.
+
+    Skewed to the right: mode m, mean m + 0.577 s, variance (pi s)^2 / 6.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 2.4.
+    """
+
+    family = "Gumbel"
+
+    def law(self, loc: Tensor, log_scale: Tensor) -> DiagonalGumbel:
+        return DiagonalGumbel(loc, log_scale)

@@ -40,7 +40,7 @@ class RelaxedCategoricalPosterior(Posterior):
     Poole (2017), arXiv:1611.01144.
     """
 
-    space = Space.ONE_HOT
+    space = Space.RELAXED
 
     def __init__(self, network: nn.Module, dim: int, groups: int = 1, temperature: float = 2 / 3) -> None:
         super().__init__()

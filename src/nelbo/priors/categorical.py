@@ -40,7 +40,7 @@ class CategoricalPrior(Prior):
     Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 4 and appendix C.
     """
 
-    space = Space.ONE_HOT
+    space = Space.RELAXED
     like: Tensor
 
     def __init__(self, dim: int, groups: int = 1, temperature: float = 0.5) -> None:

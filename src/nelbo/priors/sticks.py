@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Posterior, Prior, Space
-from nelbo.distributions.kumaraswamy import Kumaraswamy
+from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.errors import ConfigError
 from nelbo.registry import register
 
@@ -19,9 +19,8 @@ from nelbo.registry import register
 class StickBreakingPrior(Prior):
     r"""v_d ~ Beta(1, concentration); the decoder reads the weights pi_d = v_d prod_{j < d} (1 - v_j).
 
-    GEM(concentration), cut after D sticks; what is left of the last one, 1 - sum_d pi_d, is not read. Beta(1, b) is
-    Kumaraswamy(1, b). Latents, codes and KL are those of the sticks v: the map to weights is one to one, and the KL
-    is the same on both sides of it.
+    GEM(concentration), cut after D sticks; what is left of the last one, 1 - sum_d pi_d, is not read. Latents, codes
+    and KL are those of the sticks v: the map to weights is one to one, and the KL is the same on both sides of it.
 
     Parameters
     ----------
@@ -49,9 +48,9 @@ class StickBreakingPrior(Prior):
         self.concentration = concentration
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
-    def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Kumaraswamy:
+    def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> DiagonalBeta:
         zeros = self.like.expand(self.dim)
-        return Kumaraswamy(zeros, zeros + math.log(self.concentration))
+        return DiagonalBeta(zeros, zeros + math.log(self.concentration))
 
     def code(self, z: Tensor) -> Tensor:
         """Weights of the sticks: [..., D] -> [..., D]."""

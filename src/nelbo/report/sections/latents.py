@@ -45,7 +45,8 @@ def traversals(subject: Subject) -> Markup:
     """One test image as each of the most active latents moves; images only."""
     if subject.display is None:
         return Markup("")
-    mean, spread = subject.encoded.mean, subject.encoded.spread
+    mean = subject.encoded.mean
+    spread = torch.nan_to_num(subject.encoded.spread, posinf=0.0)  # tails too heavy for a variance
     start = mean[len(mean) // 2]
     centre = mean.mean(0)
     width = (mean.var(0, correction=0) + spread.square().mean(0)).sqrt()

@@ -1,116 +1,12 @@
-"""Who to cite: the sources of recipes, parts and data sets, as BibTeX."""
+"""The sources, and which part or data set comes from which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, final
 
-from nelbo.errors import unknown
+from nelbo.citations.citation import Citation
 
-__all__ = ["Citation", "find", "of_data", "of_part", "of_run", "software"]
-
-FIRST = 2  # authors named in a short form; with more, the first and "et al."
-
-
-@final
-@dataclass(frozen=True)
-class Citation:
-    """One source."""
-
-    key: str
-    kind: str  # inproceedings, article, misc or software
-    authors: tuple[str, ...]  # "Family, Given"
-    title: str
-    year: int | None = None
-    venue: str = ""  # book title or journal
-    arxiv: str = ""
-    doi: str = ""
-    url: str = ""
-    other: tuple[tuple[str, str], ...] = ()  # further BibTeX fields
-
-    @property
-    def short(self) -> str:
-        """As in a text: Kingma & Welling (2014)."""
-        families = [author.partition(",")[0] for author in self.authors]
-        named = " & ".join(families) if len(families) <= FIRST else f"{families[0]} et al."
-        return named if self.year is None else f"{named} ({self.year})"
-
-    @property
-    def bibtex(self) -> str:
-        """One BibTeX entry."""
-        fields = {
-            "author": " and ".join(self.authors),
-            "title": f"{{{self.title}}}",  # the second pair of braces keeps capitals as they are
-            {"inproceedings": "booktitle", "article": "journal"}.get(self.kind, "howpublished"): self.venue,
-            "year": "" if self.year is None else str(self.year),
-            **dict(self.other),
-            "doi": self.doi,
-            "url": self.url,
-            "eprint": self.arxiv,
-            "archivePrefix": "arXiv" if self.arxiv else "",
-        }
-        lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
-        return f"@{self.kind}{{{self.key},\n" + ",\n".join(lines) + "\n}"
-
-
-def find(key: str) -> Citation:
-    """The source of that key.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    if key not in _SOURCES:
-        raise unknown("citation", key, _SOURCES)
-    return _SOURCES[key]
-
-
-def software() -> Citation:
-    """nelbo itself, in the version at hand."""
-    from nelbo import __version__
-
-    title = "nelbo: autoencoders and variational autoencoders whose numbers can be trusted"
-    return Citation("nelbo", "software", ("{The nelbo developers}",), title, other=(("version", __version__),))
-
-
-def of_data(name: str) -> tuple[Citation, ...]:
-    """The source of a named data set; none for data of the user's own."""
-    return (find(_DATA[name]),) if name in _DATA else ()
-
-
-def of_part(path: str) -> tuple[Citation, ...]:
-    """The sources of a part by its registered name, such as `prior/vamp`; none where it is common knowledge."""
-    return tuple(map(find, _PARTS.get(path, ())))
-
-
-def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]:
-    """The sources of what a run is made of: recipe, likelihood, transform, optimiser, evaluation, baseline, data.
-
-    Parameters
-    ----------
-    recipe_key
-        The citation of its recipe.
-    settings
-        Its resolved settings, as in `config.json`.
-    """
-    likelihood = str(settings.get("likelihood", ""))
-    name = likelihood.partition(":")[0]
-    keys = [recipe_key, "kingma2014", "rezende2014"]
-    for kind in ("prior", "posterior", "likelihood", "network"):
-        keys += _PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
-    if name == "gaussian" and ("sigma" not in likelihood or "=shared" in likelihood or "=optimal" in likelihood):
-        keys.append("rybkin2021")
-    if float(settings.get("beta", 1.0)) != 1.0:
-        keys.append("higgins2017")
-    for part in ("transform", "optimizer"):
-        keys += _PARTS.get(f"{part}/{str(settings.get(part, '')).partition(':')[0]}", ())
-    keys += ["burda2016", "tipping1999"]
-    return (*map(find, dict.fromkeys(keys)), *of_data(str(settings.get("source", ""))))
-
-
-_PARTS: Mapping[str, tuple[str, ...]] = {
+PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/standard": ("kingma2014",),
     "prior/mixture": ("dilokthanakul2016",),
     "prior/vamp": ("tomczak2018",),
@@ -120,6 +16,10 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/categorical": ("maddison2017",),
     "prior/laplace": ("olshausen1997", "barello2018"),
     "prior/hypersphere": ("davidson2018",),
+    "prior/cauchy": ("chyzak2019",),
+    "prior/gamma": ("ranganath2015",),
+    "prior/dirichlet": ("joo2020",),
+    "prior/one-hot": ("jang2017",),
     "posterior/gaussian": ("kingma2014",),
     "posterior/full-gaussian": ("kingma2019",),
     "posterior/delta": ("hinton2006",),
@@ -132,6 +32,17 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "posterior/laplace": ("kingma2014",),
     "posterior/logistic": ("kingma2014",),
     "posterior/student-t": ("kingma2014", "bailey1994"),
+    "posterior/cauchy": ("kingma2014", "chyzak2019"),
+    "posterior/gumbel": ("kingma2014",),
+    "posterior/exponential": ("kingma2014",),
+    "posterior/log-normal": ("kingma2014",),
+    "posterior/gamma": ("figurnov2018",),
+    "posterior/beta": ("figurnov2018", "nalisnick2017"),
+    "posterior/dirichlet": ("joo2020", "figurnov2018"),
+    "posterior/logistic-normal": ("atchison1980", "srivastava2017"),
+    "posterior/straight-through-categorical": ("jang2017", "bengio2013"),
+    "posterior/radial": ("rezende2015",),
+    "posterior/sylvester": ("berg2018",),
     "posterior/low-rank-gaussian": ("ong2018", "rezende2014"),
     "posterior/von-mises-fisher": ("davidson2018", "wood1994", "figurnov2018"),
     "likelihood/bernoulli": ("kingma2014",),
@@ -163,7 +74,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "optimizer/adagrad": ("duchi2011",),
     "optimizer/rmsprop": ("tieleman2012",),
 }
-_DATA: Mapping[str, str] = {
+DATA: Mapping[str, str] = {
     "digits": "alpaydin1998",
     "mnist": "lecun1998",
     "fashion-mnist": "xiao2017",
@@ -181,7 +92,7 @@ ICLR, ICML, NEURIPS = (
     "International Conference on Machine Learning",
     "Advances in Neural Information Processing Systems",
 )
-_SOURCES: Mapping[str, Citation] = _by_key((
+SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "kingma2014", "inproceedings", ("Kingma, Diederik P.", "Welling, Max"),
         "Auto-Encoding Variational Bayes", 2014, ICLR, "1312.6114",
@@ -301,6 +212,42 @@ _SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "figurnov2018", "inproceedings", ("Figurnov, Michael", "Mohamed, Shakir", "Mnih, Andriy"),
         "Implicit Reparameterization Gradients", 2018, NEURIPS, "1805.08498", other=(("volume", "31"),),
+    ),
+    Citation(
+        "chyzak2019", "misc", ("Chyzak, Fr{\\'e}d{\\'e}ric", "Nielsen, Frank"),
+        "A closed-form formula for the Kullback-Leibler divergence between Cauchy distributions", 2019, "arXiv",
+        "1905.10965",
+    ),
+    Citation(
+        "ranganath2015", "inproceedings",
+        ("Ranganath, Rajesh", "Tang, Linpeng", "Charlin, Laurent", "Blei, David M."),
+        "Deep Exponential Families", 2015, "International Conference on Artificial Intelligence and Statistics",
+        "1411.2581",
+    ),
+    Citation(
+        "joo2020", "article", ("Joo, Weonyoung", "Lee, Wonsung", "Park, Sungrae", "Moon, Il-Chul"),
+        "Dirichlet Variational Autoencoder", 2020, "Pattern Recognition", "1901.02739",
+        other=(("volume", "107"),),
+    ),
+    Citation(
+        "atchison1980", "article", ("Atchison, J.", "Shen, S. M."),
+        "Logistic-Normal Distributions: Some Properties and Uses", 1980, "Biometrika",
+        other=(("volume", "67"), ("number", "2"), ("pages", "261--272")),
+    ),
+    Citation(
+        "srivastava2017", "inproceedings", ("Srivastava, Akash", "Sutton, Charles"),
+        "Autoencoding Variational Inference for Topic Models", 2017, ICLR, "1703.01488",
+    ),
+    Citation(
+        "bengio2013", "misc", ("Bengio, Yoshua", "L{\\'e}onard, Nicholas", "Courville, Aaron"),
+        "Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation", 2013, "arXiv",
+        "1308.3432",
+    ),
+    Citation(
+        "berg2018", "inproceedings",
+        ("van den Berg, Rianne", "Hasenclever, Leonard", "Tomczak, Jakub M.", "Welling, Max"),
+        "Sylvester Normalizing Flows for Variational Inference", 2018,
+        "Conference on Uncertainty in Artificial Intelligence", "1803.05649",
     ),
     Citation(
         "bailey1994", "article", ("Bailey, Ralph W.",),
