@@ -35,7 +35,7 @@ class DiscretizedLogNormal(Distribution):
 
     References
     ----------
-    Chakraborty (2015), Generating discrete analogues of continuous probability distributions, section 4 (by differences
+    Chakraborty (2015), Generating discrete analogues of continuous probability distributions: a survey (by differences
     of the distribution function).
     """
 

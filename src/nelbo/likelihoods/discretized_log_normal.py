@@ -41,7 +41,7 @@ class DiscretizedLogNormalLikelihood(Elementwise):
 
     References
     ----------
-    Chakraborty (2015), Generating discrete analogues of continuous probability distributions, section 4.
+    Chakraborty (2015), Generating discrete analogues of continuous probability distributions: a survey.
     """
 
     fits: ClassVar = frozenset({Kind.COUNT})
