@@ -24,7 +24,7 @@ class DiscretizedLogNormalLikelihood(Elementwise):
     l = shift + scale m(z) and t = scale s are mean and standard deviation of log(1 + v), of which x is the rounded v.
     Reference measure: probability mass on 0, 1, 2, ... It is the Gaussian after `--transform log1p` with each count
     given the interval around it, and 0 all that is below 1/2: the same network gives a mass that can be compared with
-    other masses, where the density of a column that is mostly zeros grows without limit as s falls.
+    other masses, where the density of a column that is mostly zeros can grow without limit as s falls.
 
     Parameters
     ----------
