@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+SHOWN = 50  # names listed; a table of genes has thousands of columns
+
 
 class NelboError(Exception):
     """The user's input cannot be served; the message says what, where and what to do."""
@@ -47,4 +49,6 @@ def unknown(what: str, name: str, options: Iterable[str], error: type[NelboError
     names = sorted(options)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return error(f"unknown {what} {name!r}; {hint}known: {', '.join(names) or 'none'}")
+    shown = ", ".join(names[:SHOWN]) or "none"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return error(f"unknown {what} {name!r}; {hint}known: {shown}{more}")

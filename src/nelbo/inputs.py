@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nelbo.data import Batches, Data, DataSpec, load, names_in
+from nelbo.data import Batches, Data, DataSpec, columns_in, has_named_columns, load, names_in
 from nelbo.data.arrays import column_names
-from nelbo.data.sources import TABLES
 from nelbo.errors import ConfigError, DataError, unknown
 from nelbo.train.job import Job
 
@@ -62,11 +60,11 @@ def other_data(job: Job, source: str, label: str | None = None) -> Data:
         return name if name is not None and name in (named or ()) else None
 
     label, group = label or present(settings.label), present(settings.group)
-    is_table = named is not None and Path(source).suffix.lower() in TABLES
-    drop = settings.drop
-    if named is not None and is_table:
-        drop = _left_aside(source, named, _names(job.data.spec), {label, group})
-    elif Path(settings.source).suffix.lower() in TABLES:
+    columns, drop = columns_in(source), settings.drop
+    is_table = columns is not None
+    if columns is not None:
+        drop = _left_aside(source, columns, _names(job.data.spec), {label, group})
+    elif has_named_columns(settings.source):
         drop = ()  # those were columns of the file trained on; arrays have no names
     data = _of_kind(job, source, label, drop, group)
     data = _in_order(data, _names(job.data.spec)) if is_table else data

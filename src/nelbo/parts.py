@@ -17,7 +17,7 @@ KINDS = ("prior", "posterior", "likelihood", "network")
 # What the data and the other settings decide; the rest are options of a part string.
 _DECIDED = frozenset(
     {"network", "shape", "dim", "in_features", "out_features", "parameters", "context", "shift", "scale", "bounded",
-     "levels", "hidden"}
+     "log_shift", "log_scale", "levels", "hidden"}
 )  # fmt: skip
 _FREE = frozenset({"hidden", "scale"})  # options of their own where priors and posteriors have a default for them
 

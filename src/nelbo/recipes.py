@@ -201,6 +201,8 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
         "levels": data.levels,
         "shift": _plain(data.scaling.shift),
         "scale": _plain(data.scaling.scale),
+        "log_shift": None if data.reading is None else _plain(data.reading.shift),
+        "log_scale": None if data.reading is None else _plain(data.reading.scale),
         "min_log_variance": settings.min_log_variance,
     }
     outputs = cls.outputs_per_cell({**known, **options})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nelbo.data import catalogue, load
+from nelbo.data import Kind, catalogue, load
 from nelbo.data.datasets import NAMES, is_sequence, read_named
 from nelbo.data.idx import parse_idx
 from nelbo.data.store import KnownFile, Store, default_store
@@ -73,9 +73,12 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         Store([tmp_path / "file"], lambda url: gzip.compress(CONTENT)).content("toy", KNOWN)
 
 
-@pytest.mark.parametrize("name", ["binarized-mnist", "frey-faces"])
-def test_what_has_no_mirror_says_which_file_goes_where(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=rf"put .*\.np[yz] into the folder {name} below \$NELBO_DATA"):
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [(name, name) for name in ("binarized-mnist", "frey-faces", "single-cell")] + [("smfish", "single-cell")],
+)
+def test_what_has_no_mirror_says_which_file_goes_where(tmp_path: Path, name: str, folder: str) -> None:
+    with pytest.raises(DataError, match=rf"put .*\.(npz|npy|h5|h5ad) into the folder {folder} below \$NELBO_DATA"):
         read_named(name, Store([tmp_path], never))
 
 
@@ -147,7 +150,7 @@ def test_catalogue_agrees_with_the_real_data() -> None:
     for info in catalogue():
         data = load(info.name)
         assert data.x.shape == (info.rows, *info.shape)
-        assert data.x.dtype == torch.uint8
+        assert data.x.dtype == (torch.float32 if info.kind is Kind.COUNT else torch.uint8)
         assert (data.spec.kind, data.spec.levels) == (info.kind, info.levels)
         assert len(data.spec.label_names or ()) == info.labels
         assert (data.label is None) == (info.labels == 0)
@@ -185,3 +188,22 @@ def test_binarised_mnist_has_its_three_official_parts() -> None:
     archive = np.load(Path(os.environ["NELBO_DATA"]) / "binarized-mnist" / "binarized_mnist_packed.npz")
     last = np.unpackbits(archive["test"][-1])
     assert np.array_equal(data.x[-1].flatten().numpy(), last)
+
+
+@pytest.mark.data
+def test_cells_have_the_counts_and_types_of_the_files() -> None:
+    import h5py
+
+    folder = Path(os.environ["NELBO_DATA"]) / "single-cell"
+    bladder, tissue = load("single-cell"), load("smfish")
+    with h5py.File(folder / "mouse_bladder_cell_select_2100.h5") as file:
+        assert np.array_equal(bladder.x[17].numpy(), file["X"][17])
+        assert bladder.label is not None
+        assert np.array_equal(bladder.label.numpy(), file["Y"][()] - 1)
+    with h5py.File(folder / "smfish.h5ad") as file:
+        assert np.array_equal(tissue.x.numpy(), file["X"][()])
+        words = file["obs/str_labels/categories"].asstr()[()]
+        assert tissue.label is not None
+        assert tissue.spec.label_names is not None
+        assert [tissue.spec.label_names[code] for code in tissue.label] == list(words[file["obs/str_labels/codes"][()]])
+        assert [column.name for column in tissue.spec.columns or ()] == list(file["var/_index"].asstr()[()])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from nelbo.data import Split, fit_spec, load, split, transform
-from nelbo.errors import ConfigError
+from nelbo.data import Batches, Split, fit_spec, load, split, transform
+from nelbo.errors import CompositionError, ConfigError
 
 RANDOM = np.random.default_rng(0)
 TABLE = (RANDOM.standard_normal((300, 3)) * [1, 5, 1e-6] + [0, 1000, 1e-5]).astype(np.float32)
@@ -95,6 +95,27 @@ def test_bytes_can_be_standardised_by_hand() -> None:
     scaling = fit_spec(data, parts, transform("none", data.spec), "standardise").scaling
     assert scaling.shift == pytest.approx(data.x.double().mean().item())
     assert scaling.scale == pytest.approx(data.x.double().std(correction=0).item())
+
+
+def test_an_encoder_can_read_the_logarithm_of_counts_that_are_scored_as_they_are() -> None:
+    table = RANDOM.poisson(20 * np.exp(RANDOM.standard_normal((200, 3))))
+    data = load(table, kind="count")
+    parts, f = split(data), transform("none", data.spec)
+    spec, plain = fit_spec(data, parts, f, "log1p"), fit_spec(data, parts, f)
+    assert spec.scaling == plain.scaling
+    peer = StandardScaler().fit(np.log1p(table[parts.train.numpy()]))
+    cpu = torch.device("cpu")
+    batch = next(Batches(data, parts.test, spec, f, batch_size=50, seed=0, device=cpu).fixed())
+    assert torch.equal(batch.x, data.x[parts.test])
+    assert batch.x_in is not None
+    np.testing.assert_allclose(batch.x_in, peer.transform(np.log1p(table[parts.test.numpy()])), atol=1e-5)
+    assert "reads log(1 + x)" in spec.explain()
+
+
+def test_the_logarithm_is_refused_for_what_is_no_count() -> None:
+    data = load(TABLE)
+    with pytest.raises(CompositionError, match=r"--scaling log1p is for .* counts, but 'array' is real"):
+        fit_spec(data, split(data), transform("none", data.spec), "log1p")
 
 
 def test_the_explanation_says_how_a_network_sees_the_values() -> None:

@@ -20,11 +20,13 @@ from nelbo.errors import CompositionError, ConfigError
 from nelbo.likelihoods import (
     BetaBinomialLikelihood,
     BetaLikelihood,
+    DiscretizedLogNormalLikelihood,
     Elementwise,
     ExponentialLikelihood,
     GammaLikelihood,
     LaplaceLikelihood,
     LogNormalLikelihood,
+    NegativeBinomialLikelihood,
     OrdinalLikelihood,
     PoissonLikelihood,
     ZeroInflatedNegativeBinomialLikelihood,
@@ -38,6 +40,7 @@ P = 6
 SHAPE = (2, 3)
 SCALE = np.array([0.5, 1.0, 2.0, 5.0, 30.0, 1.0])
 SHIFT = np.array([0.0, -1.0, 100.0, 0.0, 3.0, 0.0])
+LOG_SHIFT, LOG_SCALE = np.arange(P) / 4, 0.5 + np.arange(P) / 8  # of log(1 + x)
 REAL = np.linspace(-4, 4, P) + SHIFT
 POSITIVE = SCALE * np.linspace(0.2, 3, P)
 COUNT = np.array([0.0, 1.0, 0.0, 7.0, 40.0, 2.0])
@@ -56,6 +59,12 @@ def sigma(raw: Values) -> Values:
 
 def zero_inflated(x: Values, mean: Values, gate: Values, r: Values) -> Values:
     return np.log(expit(gate) * (x == 0) + expit(-gate) * stats.nbinom(r, r / (r + mean)).pmf(x))
+
+
+def between(x: Values, loc: Values, scale: Values) -> Values:
+    """Mass of a log-normal 1 + v over the values that round to x; below 3/2 for 0."""
+    law = stats.lognorm(scale, scale=np.exp(loc))
+    return np.log(law.cdf(x + 1.5) - np.where(x > 0, law.cdf(x + 0.5), 0.0))
 
 
 def squeezed_beta(x: Values, mean: Values, precision: Values) -> Values:
@@ -112,6 +121,23 @@ LAWS: dict[str, Expected] = {
         SCALED,
         COUNT,
         lambda x, m: stats.poisson(SCALE * np.exp(softened(m, 20))).logpmf(x),
+    ),
+    "discretized-log-normal": Expected(
+        DiscretizedLogNormalLikelihood,
+        "sigma",
+        {"log_shift": LOG_SHIFT.tolist(), "log_scale": LOG_SCALE.tolist()},
+        COUNT,
+        lambda x, m, s: between(x, LOG_SHIFT + LOG_SCALE * m, LOG_SCALE * sigma(s)),
+    ),
+    "negative-binomial": Expected(
+        NegativeBinomialLikelihood,
+        "dispersion",
+        SCALED,
+        COUNT,
+        lambda x, m, r: stats.nbinom(
+            np.exp(softened(r, 10)),
+            np.exp(softened(r, 10)) / (np.exp(softened(r, 10)) + SCALE * np.exp(softened(m, 20))),
+        ).logpmf(x),
     ),
     "zero-inflated-negative-binomial": Expected(
         ZeroInflatedNegativeBinomialLikelihood,

@@ -52,6 +52,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "likelihood/continuous-bernoulli": ("loaizaganem2019",),
     "likelihood/student-t": ("mattei2019",),
     "likelihood/negative-binomial": ("lopez2018",),
+    "likelihood/discretized-log-normal": ("chakraborty2015",),
     "likelihood/categorical": ("oord2016",),
     "likelihood/laplace": ("kotz2001",),
     "likelihood/log-normal": ("nazabal2020",),
@@ -80,6 +81,8 @@ DATA: Mapping[str, str] = {
     "fashion-mnist": "xiao2017",
     "binarized-mnist": "larochelle2011",
     "frey-faces": "roweis2000",
+    "single-cell": "han2018",
+    "smfish": "codeluppi2018",
 }
 
 
@@ -413,5 +416,21 @@ SOURCES: Mapping[str, Citation] = _by_key((
         "roweis2000", "article", ("Roweis, Sam T.", "Saul, Lawrence K."),
         "Nonlinear Dimensionality Reduction by Locally Linear Embedding", 2000, "Science",
         doi="10.1126/science.290.5500.2323", other=(("volume", "290"), ("number", "5500"), ("pages", "2323--2326")),
+    ),
+    Citation(
+        "han2018", "article", ("Han, Xiaoping", "Wang, Renying", "Zhou, Yincong", "others"),
+        "Mapping the Mouse Cell Atlas by Microwell-Seq", 2018, "Cell",
+        doi="10.1016/j.cell.2018.02.001", other=(("volume", "172"), ("number", "5")),
+    ),
+    Citation(
+        "codeluppi2018", "article", ("Codeluppi, Simone", "Borm, Lars E.", "Zeisel, Amit", "others"),
+        "Spatial organization of the somatosensory cortex revealed by osmFISH", 2018, "Nature Methods",
+        doi="10.1038/s41592-018-0175-z", other=(("volume", "15"), ("pages", "932--935")),
+    ),
+    Citation(
+        "chakraborty2015", "article", ("Chakraborty, Subrata",),
+        "Generating discrete analogues of continuous probability distributions: A survey of methods and constructions",
+        2015, "Journal of Statistical Distributions and Applications", doi="10.1186/s40488-015-0028-6",
+        other=(("volume", "2"), ("number", "6")),
     ),
 ))  # fmt: skip

@@ -21,7 +21,9 @@ EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate 
 def train(
     source: Annotated[
         str | None,
-        typer.Argument(help="A data set (nelbo datasets), a .csv, .npz or .npy file, or a folder of images."),
+        typer.Argument(
+            help="A data set (nelbo datasets), a .csv, .npz, .npy, .h5 or .h5ad file, or a folder of images."
+        ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="nelbo recipes lists them.", rich_help_panel=Model)] = None,
     latent: Annotated[int | None, typer.Option(help="Latent dimensions (default: 16).", rich_help_panel=Model)] = None,
@@ -110,7 +112,10 @@ def train(
         ),
     ] = None,
     scaling: Annotated[
-        str | None, typer.Option(help="What the network sees: auto, none, unit or standardise.", rich_help_panel=Data)
+        str | None,
+        typer.Option(
+            help="What the network sees: auto, none, unit, standardise or log1p (counts).", rich_help_panel=Data
+        ),
     ] = None,
     split: Annotated[
         str | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nelbo.data.batches import Batches
 from nelbo.data.datasets import DatasetInfo, catalogue
 from nelbo.data.fit import fit_spec
-from nelbo.data.sources import Data, load, names_in
+from nelbo.data.sources import Data, columns_in, has_named_columns, load, names_in
 from nelbo.data.spec import Column, DataSpec, Kind, Scaling
 from nelbo.data.splits import Split, split
 from nelbo.data.transforms import (
@@ -38,7 +38,9 @@ __all__ = [
     "Split",
     "Transform",
     "catalogue",
+    "columns_in",
     "fit_spec",
+    "has_named_columns",
     "load",
     "names_in",
     "split",

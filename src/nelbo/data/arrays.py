@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +16,16 @@ from nelbo.data.raw import Array, Raw
 from nelbo.data.spec import Layout
 from nelbo.errors import DataError, unknown
 
-__all__ = ["column_names", "drop_columns", "from_array", "read_keys", "read_npy", "read_npz"]
+__all__ = [
+    "column_names",
+    "drop_columns",
+    "from_array",
+    "label_key",
+    "read_keys",
+    "read_npy",
+    "read_npz",
+    "rows_key",
+]
 
 CHANNELS = (1, 3)
 TABLE, GREY, COLOUR = 2, 3, 4  # numbers of axes
@@ -70,10 +80,10 @@ def read_npz(path: Path, label: str | None, group: str | None, drop: Sequence[st
             arrays = {key: _member(archive[key], key) for key in keys}
     except DAMAGED as error:
         raise _damaged(path, error) from None
-    key = _rows_key(path, arrays, {label, group})
+    key = rows_key(path, arrays, {label, group})
     raw = from_array(arrays[key], path.stem, f"array {key!r} of '{path}'", drop)
     reasons = [f"rows are the array {key!r}"]
-    label, reason = _label_key(arrays, key, label, raw.values.shape[0])
+    label, reason = label_key(arrays, key, label, raw.values.shape[0])
     reasons += reason
     return Raw(
         raw.values,
@@ -122,7 +132,8 @@ def _member(values: Array, key: str) -> Array:
     return values
 
 
-def _rows_key(path: Path, arrays: Mapping[str, Array], taken: set[str | None]) -> str:
+def rows_key(path: Path, arrays: Mapping[str, Any], taken: set[str | None]) -> str:
+    """The name of the array that holds the rows; of the arrays only the number of axes is read."""
     for key in ("X", "x"):
         if key in arrays:
             return key
@@ -136,15 +147,18 @@ def _rows_key(path: Path, arrays: Mapping[str, Array], taken: set[str | None]) -
     )
 
 
-def _label_key(arrays: Mapping[str, Array], key: str, label: str | None, rows: int) -> tuple[str | None, list[str]]:
+def label_key(
+    arrays: Mapping[str, Array], key: str, label: str | None, rows: int, usual: Sequence[str] = ("y",)
+) -> tuple[str | None, list[str]]:
+    """The name of the array that holds the labels, that asked for or a usual one, and how it was chosen."""
     if label is not None:
         return label, [f"labels are the array {label!r}"]
-    if "y" not in arrays or key == "y":
+    name = next((each for each in usual if each in arrays and each != key), None)
+    if name is None:
         return None, []
-    y = arrays["y"]
-    if y.shape == (rows,) and are_classes(y):
-        return "y", ["labels are the array 'y'"]
-    return None, ["the array 'y' is left aside: it does not hold one class for each row"]
+    if arrays[name].shape == (rows,) and are_classes(arrays[name]):
+        return name, [f"labels are the array {name!r}"]
+    return None, [f"the array {name!r} is left aside: it does not hold one class for each row"]
 
 
 def _numbers(source: object, what: str) -> Array:

@@ -30,7 +30,7 @@ class Batches:
     rows
         Row numbers in `data`.
     spec
-        As fitted by `fit_spec` for this transform: its scaling makes `x_in`.
+        As fitted by `fit_spec` for this transform: its reading or else its scaling makes `x_in`.
     seed
         Order and noise of an epoch depend on it and on the number of the epoch alone, never on torch's global state.
     drop_last
@@ -77,8 +77,10 @@ class Batches:
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._scratch = _scratch(self._x, min(batch_size, len(rows)))
-        self._scaled = spec.scaling.name != "none"
-        shift, scale = spec.scaling.shift_tensor(spec.event_shape), spec.scaling.scale_tensor(spec.event_shape)
+        self._logarithm = spec.reading is not None
+        scaling = spec.reading or spec.scaling
+        self._scaled = scaling.name != "none"
+        shift, scale = scaling.shift_tensor(spec.event_shape), scaling.scale_tensor(spec.event_shape)
         self._shift = shift.to(device) if bool((shift != 0).any()) else None
         self._factor = _factor(scale, device)
 
@@ -128,7 +130,8 @@ class Batches:
         return torch.index_select(self._x, 0, index, out=scratch if len(index) == len(scratch) else None)
 
     def _seen(self, x: Tensor) -> Tensor:
-        """(x - shift) / scale."""
+        """(x - shift) / scale, of log(1 + x) where that is what is read."""
+        x = x.log1p() if self._logarithm else x
         return x * self._factor if self._shift is None else (x - self._shift) * self._factor
 
 

@@ -7,12 +7,13 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
+from nelbo.data.hdf5 import read_h5, read_h5ad
 from nelbo.data.idx import parse_idx
 from nelbo.data.raw import Codes, Raw
 from nelbo.data.spec import Kind
@@ -55,6 +56,7 @@ class NamedDataset(ABC):
     citation: str
     files: tuple[KnownFile, ...] = ()
     sequence: bool = False  # neighbouring rows are near-copies
+    folder: str = ""  # that holds the files, its name by default
 
     @abstractmethod
     def read(self, store: Store) -> Raw:
@@ -62,7 +64,7 @@ class NamedDataset(ABC):
 
     def info(self, store: Store) -> DatasetInfo:
         """The card, with where the files are."""
-        found = [store.find(self.name, file) for file in self.files]
+        found = [store.find(self.folder or self.name, file) for file in self.files]
         available = all(path is not None for path in found)
         where = str(found[0].parent) if found and found[0] is not None else "not here"
         if not self.files:
@@ -148,6 +150,20 @@ class FreyFaces(NamedDataset):
         _verify(frames.tobytes(), file, path)
         reason = "the frames are in the order of the film: neighbours are near-copies"
         return Raw(frames.reshape(-1, *self.shape), "image", self.name, kind=self.kind, reasons=(reason,))
+
+
+@final
+@dataclass(frozen=True)
+class Counts(NamedDataset):
+    """Molecules counted in single cells, cells by genes, in an HDF5 file."""
+
+    label: str = ""  # the array, or the column of obs, that holds the types of the cells
+
+    def read(self, store: Store) -> Raw:
+        (file,) = self.files
+        place = (file.name, store.content(self.folder or self.name, file))
+        raw = (read_h5ad if file.name.endswith(".h5ad") else read_h5)(place, self.label, None)
+        return replace(raw, name=self.name, kind=self.kind)
 
 
 def catalogue(store: Store | None = None) -> list[DatasetInfo]:
@@ -254,6 +270,29 @@ _DATASETS: Mapping[str, NamedDataset] = {
             "Science 290",
             files=(KnownFile("freyfaces.npy", "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78"),),
             sequence=True,
+        ),
+        Counts(
+            name="single-cell", rows=2100, shape=(20_670,), kind=Kind.COUNT, levels=None, labels=16,
+            source="Mouse Cell Atlas, bladder, 2,100 cells selected by the authors of scDeepCluster",
+            licence="Apache-2.0 (scDeepCluster)",
+            citation="Han et al. (2018), Mapping the Mouse Cell Atlas by Microwell-Seq, Cell 172",
+            files=(
+                KnownFile(
+                    "mouse_bladder_cell_select_2100.h5",
+                    "4e686932884fc04d8bc9a92dad1a648d6e23f490b0c106903bca95d68093f591",
+                ),
+            ),
+            label="Y",
+        ),
+        Counts(
+            name="smfish", rows=4530, shape=(33,), kind=Kind.COUNT, levels=None, labels=6,
+            source="osmFISH of the mouse somatosensory cortex, as prepared for scvi-tools",
+            licence="as published by its authors",
+            citation="Codeluppi et al. (2018), Spatial organization of the somatosensory cortex revealed by osmFISH, "
+            "Nature Methods 15",
+            files=(KnownFile("smfish.h5ad", "49c6e5e0e00d963f6510b795d06d78752d24f8c8127c80c8563c73d7fa107ac6"),),
+            folder="single-cell",
+            label="str_labels",
         ),
     )
 }  # fmt: skip

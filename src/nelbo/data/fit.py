@@ -8,12 +8,12 @@ from torch import Tensor
 from nelbo.data.sources import Data
 from nelbo.data.spec import DataSpec, Kind, Scaling
 from nelbo.data.splits import Split
-from nelbo.data.transforms import Transform
-from nelbo.errors import ConfigError, unknown
+from nelbo.data.transforms import Log1p, Transform
+from nelbo.errors import CompositionError, ConfigError, unknown
 
 __all__ = ["SCALINGS", "fit_spec"]
 
-SCALINGS = ("auto", "none", "unit", "standardise")
+SCALINGS = ("auto", "none", "unit", "standardise", "log1p")
 CHUNK = 1 << 22  # values transformed together
 UNSCALED = frozenset({Kind.BINARY, Kind.UNIT})
 
@@ -23,16 +23,21 @@ def fit_spec(data: Data, split: Split, transform: Transform, scaling: str = "aut
 
     `auto`: levels are divided to lie between 0 and 1, binary and unit data stay, all else is standardised by mean
     and standard deviation of the training rows (of each column of a table, of all pixels of images together).
-    `unit` divides by the range: (L - 1) for levels, else (x - min) / (max - min) of the training rows.
+    `unit` divides by the range: (L - 1) for levels, else (x - min) / (max - min) of the training rows. `log1p`, for
+    counts: as `auto`, but an encoder reads log(1 + x), standardised likewise, whatever the likelihood scores.
 
     Raises
     ------
     ConfigError
         If `scaling` is none of these.
+    CompositionError
+        If `log1p` is asked for data that are no counts.
     """
     if scaling not in SCALINGS:
         raise unknown("scaling", scaling, SCALINGS, ConfigError)
     spec = transform.spec(data.spec)
+    if scaling == "log1p":
+        return _reading_logarithms(data, split, transform)
     by_levels = spec.scaling.name == "unit"
     if scaling == "none":
         chosen, reason = Scaling(), "a network sees the values as they are"
@@ -44,6 +49,18 @@ def fit_spec(data: Data, split: Split, transform: Transform, scaling: str = "aut
         method = "unit" if scaling == "unit" else "standardise"
         chosen, reason = _fitted(data, split, transform, method, each=spec.layout == "table")
     return spec.model_copy(update={"scaling": chosen, "reasons": (*spec.reasons, reason)})
+
+
+def _reading_logarithms(data: Data, split: Split, transform: Transform) -> DataSpec:
+    spec = fit_spec(data, split, transform)
+    if spec.kind is not Kind.COUNT:
+        what = spec.kind.value if spec.transform == "none" else f"{spec.kind.value} after --transform {spec.transform}"
+        raise CompositionError(
+            f"--scaling log1p is for networks that read counts, but {spec.name!r} is {what}; leave --scaling out"
+        )
+    reading, _ = _fitted(data, split, Log1p(), "standardise", each=spec.layout == "table")
+    reason = "an encoder reads log(1 + x), standardised by the training rows"
+    return spec.model_copy(update={"reading": reading, "reasons": (*spec.reasons, reason)})
 
 
 def _fitted(data: Data, split: Split, transform: Transform, method: str, each: bool) -> tuple[Scaling, str]:

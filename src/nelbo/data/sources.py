@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nelbo.data.arrays import from_array, read_keys, read_npy, read_npz
 from nelbo.data.datasets import NAMES, read_named
+from nelbo.data.hdf5 import read_h5, read_h5_names, read_h5ad, read_h5ad_names
 from nelbo.data.images import read_images
 from nelbo.data.infer import Inference, infer, parse_kind, some_names
 from nelbo.data.labels import encode_groups, encode_labels
@@ -23,7 +24,7 @@ from nelbo.data.spec import DataSpec, Kind, Scaling
 from nelbo.data.table import read_names, read_table
 from nelbo.errors import DataError, unknown
 
-__all__ = ["Data", "Source", "load", "names_in"]
+__all__ = ["Data", "Source", "columns_in", "has_named_columns", "load", "names_in"]
 
 Rows = Array | Tensor
 Source = str | Path | Array | Tensor | tuple[Rows, Rows]
@@ -32,7 +33,9 @@ PAIR = 2
 BYTES = 256
 MASSES = frozenset({Kind.BINARY, Kind.BYTE, Kind.LEVELS})
 TABLES = (".csv", ".tsv", ".txt")
-EXTENSIONS = (".npz", ".npy", *TABLES)
+ARCHIVES = (".npz", ".h5", ".hdf5")  # of arrays, each with a name
+ANNOTATED = ".h5ad"  # columns with names, and annotations of the rows apart from them
+EXTENSIONS = (".npz", ".npy", ".h5", ANNOTATED, *TABLES)
 
 
 @final
@@ -66,10 +69,11 @@ def load(
     Parameters
     ----------
     source
-        A known name (``mnist``), a .npz, .npy or .csv file, a folder of images, an array or tensor of rows, or a
-        pair of rows and labels. A known name wins over a path of the same name.
+        A known name (``mnist``), a .npz, .npy, .csv, .h5 or .h5ad file, a folder of images, an array or tensor of rows,
+        or a pair of rows and labels. A known name wins over a path of the same name.
     label
-        The column (.csv) or array (.npz) that holds labels; by default the array ``y`` of a .npz file.
+        The column (.csv), array (.npz, .h5) or column of ``obs`` (.h5ad) that holds labels; by default the array ``y``
+        of a .npz or .h5 file.
     drop
         Columns of a table to leave aside.
     group
@@ -88,7 +92,7 @@ def load(
     raw = _read(source, label, drop, group)
     _refuse_holes(raw)
     values, rounding = _single(raw.values)
-    by = "known of this data set" if given is None else "asked for"
+    by = "known of these data" if given is None else "asked for"
     inference = infer(values, raw.layout, raw.names, given or raw.kind, by)
     x = _rows(values, inference)
     codes, names = _labels(raw, x.shape[0])
@@ -117,7 +121,7 @@ def load(
 
 
 def names_in(source: str | Path) -> tuple[str, ...] | None:
-    """The names of the columns of a table, or of the arrays of a .npz file; None where a source has none.
+    """All that --label may name: columns of a table, or arrays of a .npz or .h5 file; None where a source has none.
 
     Raises
     ------
@@ -126,12 +130,37 @@ def names_in(source: str | Path) -> tuple[str, ...] | None:
     """
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
-    if str(source) in NAMES or not path.is_file() or suffix not in (".npz", *TABLES):
+    if str(source) in NAMES or not path.is_file():
         return None
     try:
-        return read_keys(path) if suffix == ".npz" else read_names(path)
+        if suffix in TABLES:
+            return read_names(path)
+        if suffix == ANNOTATED:
+            return read_h5ad_names(path)[1]
+        if suffix in ARCHIVES:
+            return read_keys(path) if suffix == ".npz" else read_h5_names(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+    return None
+
+
+def columns_in(source: str | Path) -> tuple[str, ...] | None:
+    """The names of the columns of a table, by which other rows are matched to it; None where a source has none.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    path = Path(source).expanduser()
+    if not has_named_columns(source) or str(source) in NAMES or not path.is_file():
+        return None
+    return read_h5ad_names(path)[0] if path.suffix.lower() == ANNOTATED else names_in(source)
+
+
+def has_named_columns(source: str | Path) -> bool:
+    """Whether a file of that ending names its columns."""
+    return Path(source).suffix.lower() in (*TABLES, ANNOTATED)
 
 
 def _read(source: Source, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
@@ -173,6 +202,10 @@ def _read_path(source: str | Path, label: str | None, drop: Sequence[str], group
             return read_npy(path, drop)
         if suffix in TABLES:
             return read_table(path, label, group, drop)
+        if suffix == ANNOTATED:
+            return read_h5ad(path, label, group, drop)
+        if suffix in ARCHIVES:
+            return read_h5(path, label, group, drop)
     except OSError as error:
         raise _unreadable(path, error) from error
     raise DataError(

@@ -74,6 +74,7 @@ class Scaling(BaseModel):
 class DataSpec(BaseModel):
     """What one row of the data is, what was done to it, and why.
 
+    `scaling` is how networks see the data; where `reading` is given, encoders read log(1 + x) scaled by that instead.
     `levels` is the number of levels of the raw data; it outlives dequantisation, whose bound is on the
     mass of those levels. `warnings` are words that every figure made from these data must carry.
     """
@@ -86,6 +87,7 @@ class DataSpec(BaseModel):
     levels: int | None = None
     layout: Layout
     scaling: Scaling = Scaling()
+    reading: Scaling | None = None
     columns: tuple[Column, ...] | None = None
     label_names: tuple[str, ...] | None = None
     transform: str = "none"
@@ -94,10 +96,11 @@ class DataSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
-        for field in ("shift", "scale"):
-            value = getattr(self.scaling, field)
-            if isinstance(value, tuple) and len(value) != self.dim:
-                raise ValueError(f"scaling.{field} has {len(value)} numbers for {self.dim} event dimensions")
+        for name, scaling in (("scaling", self.scaling), ("reading", self.reading or Scaling())):
+            for field in ("shift", "scale"):
+                value = getattr(scaling, field)
+                if isinstance(value, tuple) and len(value) != self.dim:
+                    raise ValueError(f"{name}.{field} has {len(value)} numbers for {self.dim} event dimensions")
         return self
 
     @property

@@ -5,6 +5,7 @@ from nelbo.likelihoods.beta import BetaLikelihood
 from nelbo.likelihoods.beta_binomial import BetaBinomialLikelihood
 from nelbo.likelihoods.categorical import CategoricalLikelihood
 from nelbo.likelihoods.continuous_bernoulli import ContinuousBernoulliLikelihood
+from nelbo.likelihoods.discretized_log_normal import DiscretizedLogNormalLikelihood
 from nelbo.likelihoods.discretized_logistic import DiscretizedLogisticLikelihood
 from nelbo.likelihoods.discretized_logistic_mixture import DiscretizedLogisticMixtureLikelihood
 from nelbo.likelihoods.elementwise import Elementwise
@@ -25,6 +26,7 @@ __all__ = [
     "BetaLikelihood",
     "CategoricalLikelihood",
     "ContinuousBernoulliLikelihood",
+    "DiscretizedLogNormalLikelihood",
     "DiscretizedLogisticLikelihood",
     "DiscretizedLogisticMixtureLikelihood",
     "Elementwise",

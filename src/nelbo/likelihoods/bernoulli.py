@@ -23,9 +23,13 @@ FACTORS = 64  # 2^-64 is far from float32's smallest number
 @register("likelihood/bernoulli")
 @final
 class BernoulliLikelihood(Elementwise):
-    """p(x given z) = Bernoulli(sigmoid(network(z))) for every cell; Kingma and Welling (2013), eq. 11.
+    """p(x given z) = Bernoulli(sigmoid(network(z))) for every cell.
 
     Reference measure: probability mass on {0, 1}.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, eq. 11.
     """
 
     fits: ClassVar = frozenset({Kind.BINARY})

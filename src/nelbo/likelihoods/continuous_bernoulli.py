@@ -18,9 +18,14 @@ from nelbo.registry import register
 @register("likelihood/continuous-bernoulli")
 @final
 class ContinuousBernoulliLikelihood(Elementwise):
-    """p(x given z) = continuous Bernoulli of (x - shift) / scale in [0, 1]; Loaiza-Ganem and Cunningham (2019).
+    """p(x given z) = continuous Bernoulli of (x - shift) / scale in [0, 1] for every cell.
 
     Reference measure: Lebesgue, in the data's own units (the density carries -log scale a cell).
+
+    References
+    ----------
+    Loaiza-Ganem and Cunningham (2019), The continuous Bernoulli: fixing a pervasive error in variational autoencoders,
+    arXiv:1907.06845.
     """
 
     fits: ClassVar = frozenset({Kind.UNIT})

@@ -41,6 +41,11 @@ class DiscretizedLogisticLikelihood(Elementwise):
         `shared`: one learned scale; `dimension`: one a cell; `datum`: from the network.
     min_log_variance
         Smooth lower bound of the log squared scale.
+
+    References
+    ----------
+    Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, arXiv:1606.04934, section 5;
+    Salimans et al. (2017), PixelCNN++, arXiv:1701.05517, section 2.1.
     """
 
     fits: ClassVar = frozenset({Kind.BYTE, Kind.LEVELS})

@@ -22,6 +22,9 @@ class Elementwise(Likelihood, ABC):
     The network works in scaled values; the distribution is over x in the data's own units. A subclass that has
     locations and scales converts them by `shift` and `scale` (x = shift + scale * network value).
 
+    `px = likelihood(z)` is that distribution, [N, *cells]: `px.log_prob(x)` is in nats a cell, `px.sample()` and
+    `likelihood.mode(px)` are values that the data can take, `px.mean` need not be one (2.5 of a count).
+
     Class attributes
     ----------------
     fits

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, final
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.negative_binomial import NegativeBinomial
-from nelbo.errors import unknown
-from nelbo.likelihoods.dispersion import Learned
+from nelbo.likelihoods.dispersion import Dispersion, Width, emitted_outputs
 from nelbo.likelihoods.elementwise import Elementwise
+from nelbo.likelihoods.links import log_concentration, log_mean
 from nelbo.registry import register
-
-Dispersion = Literal["dimension", "datum"]
-STEEPEST = 10.0  # log dispersion: 22,000, a Poisson for every practical purpose
 
 
 @register("likelihood/negative-binomial")
 @final
 class NegativeBinomialLikelihood(Elementwise):
-    r"""p(x given z) = NB(mean = scale exp(network(z)), dispersion r) for every cell: variance m + m^2 / r.
+    r"""p(x given z) = NB(mean m = scale exp(network(z)), dispersion r) for every cell: variance m + m^2 / r.
 
-    Reference measure: probability mass on 0, 1, 2, ...
+    Reference measure: probability mass on 0, 1, 2, ... Log means stay softly within log(scale) +-20.
 
     Parameters
     ----------
@@ -34,14 +30,14 @@ class NegativeBinomialLikelihood(Elementwise):
     shape
         Shape of x.
     dispersion
-        `dimension`: one learned r a cell; `datum`: r from the network. log r stays within +-10, softly.
+        `shared`: one learned r; `dimension`: one a cell; `datum`: r(z) from the network. log r stays softly within
+        +-10, where it is a Poisson for every practical purpose.
     scale
         The size of each cell's counts (their standard deviation), so that an output of 0 means a count of that size.
 
     References
     ----------
-    Lopez et al. (2018), Deep generative modeling for single-cell transcriptomics, section 2 (without its zero
-    inflation).
+    Lopez et al. (2018), Deep generative modeling for single-cell transcriptomics (without its zero inflation).
     """
 
     fits: ClassVar = frozenset({Kind.COUNT})
@@ -51,23 +47,19 @@ class NegativeBinomialLikelihood(Elementwise):
         self,
         network: nn.Module,
         shape: Sequence[int],
-        dispersion: Dispersion = "dimension",
+        dispersion: Width = "dimension",
         scale: float | Sequence[float] = 1.0,
     ) -> None:
-        if dispersion not in get_args(Dispersion):
-            raise unknown("dispersion of the negative-binomial likelihood", dispersion, get_args(Dispersion))
-        super().__init__(network, shape, 2 if dispersion == "datum" else 1, scale=scale)
-        self.per_datum = dispersion == "datum"
-        self.raw_log_dispersion = None if self.per_datum else Learned(self.cells)
+        super().__init__(network, shape, 1 + emitted_outputs(dispersion), scale=scale)
+        self.dispersion = Dispersion("dispersion of the negative-binomial likelihood", dispersion, self.cells)
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
-        return 2 if options.get("dispersion") == "datum" else 1
+        return 1 + emitted_outputs(options.get("dispersion", "dimension"))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> NegativeBinomial:
         emitted = self.emit(z, context)
-        raw = emitted[1] if self.raw_log_dispersion is None else self.raw_log_dispersion()
-        return NegativeBinomial(emitted[0] + self.scale.log(), STEEPEST * torch.tanh(raw / STEEPEST))
+        return NegativeBinomial(log_mean(emitted[0], self.scale), log_concentration(self.dispersion(emitted)))
 
     def mode(self, px: Distribution) -> Tensor:
         return px.mode

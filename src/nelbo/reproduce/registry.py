@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from nelbo.errors import unknown
-from nelbo.reproduce import aevb_frey, altosaar, altosaar_iaf, fashion_bytes, fashion_vamp, ppca, sigma_vae, sticks
+from nelbo.reproduce import (
+    aevb_frey,
+    altosaar,
+    altosaar_iaf,
+    counts,
+    fashion_bytes,
+    fashion_vamp,
+    ppca,
+    sigma_vae,
+    sticks,
+)
 from nelbo.reproduce.record import Reproduction
 
 REPRODUCTIONS: dict[str, Reproduction] = {
@@ -17,6 +27,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         fashion_vamp.REPRODUCTION,
         sigma_vae.REPRODUCTION,
         sticks.REPRODUCTION,
+        counts.REPRODUCTION,
     )
 }
 
