@@ -133,7 +133,7 @@ def test_samples_and_modes_are_values_the_data_can_take(case: Case) -> None:
         drawn, mode = px.sample(), model.get_submodule("likelihood").mode(px)  # type: ignore[operator]
     assert drawn.shape == mode.shape == (20, *spec.event_shape)
     for x in (drawn, mode):
-        assert is_legal(x, spec.kind, spec.levels)
+        assert is_legal(x, spec.kind, spec.levels, spec.columns)
     # Thresholding and the grid itself are the transforms that do not come back to the user's own values.
     if spec.transform.startswith(("binarize", "density")):
         return

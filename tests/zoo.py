@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hints
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nelbo.core import Batch, SinglePhase
-from nelbo.data import Data, Kind, load
+from nelbo.data import Column, Data, Kind, load
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import names
 from nelbo.recipes import RECIPES
@@ -82,12 +82,26 @@ def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
         "count": (rng.poisson(20 * np.exp(0.3 * signal)), "count"),
         "categorical": (np.digitize(signal, [-1, 0, 1]), "categorical"),
         "ordinal": (np.digitize(signal, [-1, 0, 1]), "ordinal"),
+        "mixed": (np.column_stack(_one_of_each_kind(rng, signal, share)), None),
         "series": (np.sin(np.arange(13) / 2 + z[:, :1]) + 0.1 * rng.normal(size=(ROWS, 13)), "real"),
     }
 
 
+def _one_of_each_kind(rng: np.random.Generator, signal: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+    """Columns of 0 and 1, levels, counts, fractions, real and positive numbers; two of the levels, unlike in number."""
+    return [
+        rng.random(ROWS) < share[:, 0],
+        np.digitize(signal[:, 1], [-1, 0, 1]),
+        rng.poisson(40 * np.exp(0.3 * signal[:, 2])),
+        share[:, 3],
+        signal[:, 4] - 20,
+        np.exp(signal[:, 5]) + 1,
+        np.digitize(signal[:, 0], [-1, 1]),
+    ]
+
+
 _ROWS = _generated()
-WITHOUT_DEFAULT = ("categorical", "ordinal")  # kinds for which a likelihood has to be named
+WITHOUT_DEFAULT = ("categorical", "ordinal", "mixed")  # kinds for which a likelihood has to be named
 KINDS = tuple(kind for kind in _ROWS if kind not in {*WITHOUT_DEFAULT, "series"})  # series are real
 IMAGES = ("levels", "bytes")
 
@@ -168,6 +182,7 @@ def _variants() -> list[Case]:
         Case("dequantize-continuous-bernoulli", "levels", {"transform": "dequantize"}),
         Case("logit-levels", "levels", {"transform": "logit"}),
         Case("logit-unit", "unit", {"transform": "logit"}),
+        Case("mixed-by-name", "mixed", {"likelihood": "mixed:ordinal=column2+column7,student-t=column5"}),
         Case("sampled-kl", "binary", {"objective": "elbo:kl=sampled", "samples": 3}),
     ]
     return cases
@@ -176,8 +191,11 @@ def _variants() -> list[Case]:
 CASES = _cases()
 
 
-def is_legal(x: torch.Tensor, kind: Kind, levels: int | None) -> bool:
-    """Whether values are ones that data of a kind can take, by the definition of the kind."""
+def is_legal(x: torch.Tensor, kind: Kind, levels: int | None, columns: Sequence[Column] | None = None) -> bool:
+    """Whether values are ones that data of a kind can take, by the definition of the kind; mixed ones by column."""
+    if kind is Kind.MIXED:
+        cells = zip(x.unbind(-1), columns or (), strict=True)
+        return all(is_legal(cell, column.kind, int(column.high) + 1) for cell, column in cells)
     if not bool(torch.isfinite(x).all()):
         return False
     if kind is Kind.BINARY:

@@ -144,6 +144,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "likelihood/categorical": ("oord2016",),
     "likelihood/laplace": ("kotz2001",),
     "likelihood/log-normal": ("nazabal2020",),
+    "likelihood/mixed": ("nazabal2020",),
     "likelihood/gamma": ("mccullagh1989",),
     "likelihood/exponential": ("fevotte2009",),
     "likelihood/poisson": ("nazabal2020",),

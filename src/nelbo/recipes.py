@@ -12,6 +12,8 @@ from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import transform as named_transform
 from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.likelihoods import Elementwise
+from nelbo.likelihoods.columns import grouped
+from nelbo.likelihoods.mixed import MixedLikelihood
 from nelbo.networks import halves
 from nelbo.registry import lookup, parse_part, registered
 from nelbo.settings import Settings
@@ -97,7 +99,8 @@ def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:
         return _automatic(data, settings.transform_string)
     name, _ = parse_part(settings.likelihood)
     cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
-    chosen = "none" if settings.transform_string == "auto" else settings.transform_string
+    own = BY_COLUMN if Kind.MIXED in cls.fits else "none"
+    chosen = own if settings.transform_string == "auto" else settings.transform_string
     if not _suits(cls, data.kind, parse_part(chosen)[0]):
         raise CompositionError(_misfit(name, cls, data))
     return chosen, settings.likelihood
@@ -121,6 +124,7 @@ def _automatic(data: DataSpec, transform: str) -> tuple[str, str]:
     raise CompositionError(f"no likelihood here fits {kind.value} data after --transform {transform}")
 
 
+BY_COLUMN = "by-column"  # the transform after which every column has a kind of its own
 _DEFAULTS: dict[Kind, tuple[str, str]] = {
     Kind.BINARY: ("none", "bernoulli"),
     Kind.BYTE: ("none", "discretized-logistic"),
@@ -129,10 +133,13 @@ _DEFAULTS: dict[Kind, tuple[str, str]] = {
     Kind.REAL: ("none", "gaussian:sigma=dimension"),
     Kind.POSITIVE: ("log", "gaussian:sigma=dimension"),
     Kind.COUNT: ("log1p", "gaussian:sigma=dimension"),
+    Kind.MIXED: ("none", "mixed"),
 }
 
 
 def _suits(cls: type[Elementwise], kind: Kind, transform: str) -> bool:
+    if transform == BY_COLUMN:
+        return Kind.MIXED in cls.fits
     return kind in cls.fits if transform == "none" else transform in cls.after.get(kind, ())
 
 
@@ -195,6 +202,8 @@ def _posterior(data: DataSpec, settings: Settings) -> Spec:
 def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
     name, options = parse_part(settings.likelihood)
+    if lookup(f"likelihood/{name}") is MixedLikelihood:
+        return _mixed(data, settings, options)
     cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
     known: Spec = {
         "shape": list(data.event_shape),
@@ -205,6 +214,31 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     }
     outputs = cls.outputs_per_cell({**known, **options})
     return _filled(f"likelihood/{name}", cls, options, {"network": _decoder(data, settings, outputs), **known})
+
+
+def _mixed(data: DataSpec, settings: Settings, asked: Mapping[str, Any]) -> Spec:
+    """A likelihood for each group of columns, and one decoder that emits what all of them need."""
+    groups = grouped(data.columns or (), asked)
+    parts, outputs = [], 0
+    for group in groups:
+        name, options = parse_part(group.part)
+        cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
+        known: Spec = {"shape": [len(group.places)], "levels": group.levels}
+        known["min_log_variance"] = settings.min_log_variance
+        if not group.bounded:
+            known["shift"] = _at(data.scaling.shift, group.places)
+            known["scale"] = _at(data.scaling.scale, group.places)
+        needed = cls.outputs_per_cell({**known, **options}) * len(group.places)
+        network = {"part": "outputs/given", "out_features": needed}
+        parts.append(_filled(f"likelihood/{name}", cls, options, {"network": network, **known}))
+        outputs += needed
+    return {
+        "part": "likelihood/mixed",
+        "network": _decoder_of(data, settings, outputs),
+        "shape": list(data.event_shape),
+        "parts": parts,
+        "columns": [list(group.places) for group in groups],
+    }
 
 
 def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
@@ -232,6 +266,18 @@ def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
     return _filled(part, lookup(part), options, known)
 
 
+def _decoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:
+    """A decoder with any number of outputs, for cells that need unlike numbers of them."""
+    name, _ = parse_part(settings.network)
+    _, part = halves(name)
+    if "out_features" not in inspect.signature(lookup(part)).parameters:
+        raise CompositionError(
+            f"network {name!r} emits equally many parameters for every column, but those of --likelihood mixed need "
+            "unlike numbers; use --network mlp"
+        )
+    return {**_decoder(data, settings, 1), "out_features": outputs}
+
+
 def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
     """A spec from the user's options over what is known, keeping only what the constructor takes."""
     takes = inspect.signature(cls).parameters
@@ -244,6 +290,10 @@ def _filled(part: str, cls: type, options: Mapping[str, Any], known: Mapping[str
 
 
 _NO_OPTIONS = frozenset({"model", "network", "shape", "in_features", "out_features", "parameters", "context"})
+
+
+def _at(value: float | tuple[float, ...], places: tuple[int, ...]) -> float | list[float]:
+    return [value[place] for place in places] if isinstance(value, tuple) else value
 
 
 def _plain(value: float | tuple[float, ...]) -> float | list[float]:

@@ -43,7 +43,8 @@ def train(
     likelihood: Annotated[
         str | None,
         typer.Option(
-            help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum]. "
+            help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum], "
+            "mixed (tables: for each column one of its kind), mixed:ordinal=grade+stars. "
             "By kind of data if left out: grey or coloured bytes (mnist) take the discretized-logistic, 0/1 data the "
             "bernoulli, values in 0..1 the continuous-bernoulli, real numbers the gaussian.",
             rich_help_panel=Model,
@@ -105,7 +106,8 @@ def train(
     transform: Annotated[
         str | None,
         typer.Option(
-            help="none, dequantize, logit, log, log1p, or density (score integers by a density, flagged).",
+            help="none, dequantize, logit, log, log1p, by-column (a kind for each column, for --likelihood mixed), or "
+            "density (score integers by a density, flagged).",
             rich_help_panel=Data,
         ),
     ] = None,

@@ -10,6 +10,7 @@ from nelbo.data.spec import Column, DataSpec, Kind, Scaling
 from nelbo.data.splits import Split, split
 from nelbo.data.transforms import (
     Binarize,
+    ByColumn,
     Dequantize,
     Log,
     Log1p,
@@ -23,6 +24,7 @@ from nelbo.data.transforms import (
 __all__ = [
     "Batches",
     "Binarize",
+    "ByColumn",
     "Column",
     "Data",
     "DataSpec",
