@@ -101,6 +101,11 @@ def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:
     cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
     own = BY_COLUMN if Kind.MIXED in cls.fits else "none"
     chosen = own if settings.transform_string == "auto" else settings.transform_string
+    if (chosen == BY_COLUMN) is not (Kind.MIXED in cls.fits):
+        raise CompositionError(
+            f"--transform {BY_COLUMN} and --likelihood mixed belong together, but --transform {chosen} was given with "
+            f"--likelihood {name}; leave one of the two out"
+        )
     if not _suits(cls, data.kind, parse_part(chosen)[0]):
         raise CompositionError(_misfit(name, cls, data))
     return chosen, settings.likelihood
