@@ -135,7 +135,7 @@ def test_a_table_of_several_kinds_is_real_unless_a_likelihood_by_column_is_asked
     named = "mixed:ordinal=column2"
     assert choose_transform(data.spec, resolve({"likelihood": named})) == ("by-column", named)
     for wrong in ({"likelihood": "mixed", "transform": "none"}, {"likelihood": "gaussian", "transform": "by-column"}):
-        with pytest.raises(CompositionError, match="belong together, .*; leave one of the two out"):
+        with pytest.raises(CompositionError, match=r"belong together, .*; leave one of the two out"):
             choose_transform(data.spec, resolve(wrong))
 
 
