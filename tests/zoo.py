@@ -123,6 +123,7 @@ def _cases() -> list[Case]:
 _SMALL_PARTS = {
     "prior/mixture": "mixture:components=3",
     "prior/vamp": "vamp:components=3",
+    "prior/second-stage": "second-stage:hidden=8,samples=3",
     "prior/flow": "flow:transforms=2,hidden=8",
     "posterior/iaf": "iaf:steps=2,hidden=8",
     "network/residual-mlp": "residual-mlp:blocks=2",

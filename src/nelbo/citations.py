@@ -113,6 +113,7 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/standard": ("kingma2014",),
     "prior/mixture": ("dilokthanakul2016",),
+    "prior/second-stage": ("dai2019", "burda2016", "andrieu2009"),
     "prior/vamp": ("tomczak2018",),
     "prior/flow": ("papamakarios2017", "dinh2017", "durkan2019", "chen2017"),
     "prior/stick-breaking": ("nalisnick2017",),
@@ -278,6 +279,15 @@ _SOURCES: Mapping[str, Citation] = _by_key((
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),
         "ELBO surgery: yet another way to carve up the variational evidence lower bound", 2016,
         "Workshop in Advances in Approximate Bayesian Inference, NIPS",
+    ),
+    Citation(
+        "dai2019", "inproceedings", ("Dai, Bin", "Wipf, David"), "Diagnosing and Enhancing VAE Models", 2019, ICLR,
+        "1903.05789",
+    ),
+    Citation(
+        "andrieu2009", "article", ("Andrieu, Christophe", "Roberts, Gareth O."),
+        "The pseudo-marginal approach for efficient Monte Carlo computations", 2009, "The Annals of Statistics",
+        doi="10.1214/07-AOS574", other=(("volume", "37"), ("number", "2"), ("pages", "697--725")),
     ),
     Citation(
         "olshausen1997", "article", ("Olshausen, Bruno A.", "Field, David J."),

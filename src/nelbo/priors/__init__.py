@@ -6,6 +6,7 @@ from nelbo.priors.hypersphere import HyperspherePrior
 from nelbo.priors.laplace import LaplacePrior
 from nelbo.priors.mixture import MixturePrior
 from nelbo.priors.normal import NormalPrior
+from nelbo.priors.second_stage import SecondStagePrior
 from nelbo.priors.standard import StandardNormalPrior
 from nelbo.priors.sticks import StickBreakingPrior
 from nelbo.priors.vamp import VampPrior
@@ -17,6 +18,7 @@ __all__ = [
     "LaplacePrior",
     "MixturePrior",
     "NormalPrior",
+    "SecondStagePrior",
     "StandardNormalPrior",
     "StickBreakingPrior",
     "VampPrior",
