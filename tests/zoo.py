@@ -37,7 +37,8 @@ class Case:
     def job(self) -> Job:
         settings = dict(self.settings)
         recipe = RECIPES[settings.get("recipe", "vae")]
-        return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data))
+        labelled = settings.get("condition") == "label"
+        return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data, labelled))
 
     def objective(self, seed: int = 0) -> SinglePhase:
         """A fresh objective in evaluation mode (no dropout, running statistics), weights from `seed`."""
@@ -59,10 +60,10 @@ class Case:
         return next(iter(self.job.batches("train").fixed()))
 
 
-def rows_of(data: str) -> Data:
-    """Sixty generated rows of a kind."""
+def rows_of(data: str, labelled: bool = False) -> Data:
+    """Sixty generated rows of a kind, with a label of three classes if wanted."""
     x, kind = _ROWS[data]
-    return load(x, name=data, kind=kind)
+    return load((x, np.arange(ROWS) % 3) if labelled else x, name=data, kind=kind)
 
 
 def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
@@ -117,7 +118,7 @@ def _cases() -> list[Case]:
             extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
-    return cases + _likelihoods() + _variants() + _pairs()
+    return cases + _likelihoods() + _variants() + _pairs() + _conditioned()
 
 
 _SMALL_PARTS = {
@@ -145,10 +146,30 @@ def _pairs() -> list[Case]:
                     kind: _SMALL_PARTS.get(f"{kind}/{name}", name)
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
-                cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
+                given = {"condition": "label"} if prior == "conditional" else {}
+                cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, **given, "latent": 3}))
     codes = "groups=2,temperature=0.8"
     strings = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
     return [*cases, Case("categorical-relaxed-categorical-groups", "levels", strings)]
+
+
+def _conditioned() -> list[Case]:
+    """The label as context: every network, priors that read it and one that does not, an unlike kind of column each."""
+    given: Mapping[str, Any] = {"condition": "label"}
+    cases = [
+        Case(
+            f"label-{name}",
+            _READS.get(name, ("binary",))[0],
+            {**given, "network": _SMALL_PARTS.get(f"network/{name}", name)},
+        )
+        for name in names()
+    ]
+    flow = {"prior": "flow:transforms=2,hidden=8", "posterior": "iaf:steps=2,hidden=8"}
+    return [
+        *cases,
+        Case("label-flow-iaf", "real", {**given, **flow}),
+        Case("label-conditional-mixed", "mixed", {**given, "prior": "conditional", "likelihood": "mixed"}),
+    ]
 
 
 def _likelihoods() -> list[Case]:

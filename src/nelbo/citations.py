@@ -112,6 +112,7 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/standard": ("kingma2014",),
+    "prior/conditional": ("sohn2015",),
     "prior/mixture": ("dilokthanakul2016",),
     "prior/second-stage": ("dai2019", "burda2016", "andrieu2009"),
     "prior/vamp": ("tomczak2018",),
@@ -279,6 +280,11 @@ _SOURCES: Mapping[str, Citation] = _by_key((
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),
         "ELBO surgery: yet another way to carve up the variational evidence lower bound", 2016,
         "Workshop in Advances in Approximate Bayesian Inference, NIPS",
+    ),
+    Citation(
+        "sohn2015", "inproceedings", ("Sohn, Kihyuk", "Lee, Honglak", "Yan, Xinchen"),
+        "Learning Structured Output Representation using Deep Conditional Generative Models", 2015, NEURIPS,
+        other=(("volume", "28"),),
     ),
     Citation(
         "dai2019", "inproceedings", ("Dai, Bin", "Wipf, David"), "Diagnosing and Enhancing VAE Models", 2019, ICLR,

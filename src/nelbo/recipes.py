@@ -187,9 +187,15 @@ def _prior(data: DataSpec, settings: Settings) -> Spec:
     known: Spec = {
         "dim": settings.latent,
         "shape": list(data.event_shape),
+        "context": data.context or None,
         "bounded": data.scaling.name == "unit" or data.kind in {Kind.BINARY, Kind.UNIT},
     }
-    return _filled(f"prior/{name}", lookup(f"prior/{name}"), options, known)
+    cls = lookup(f"prior/{name}")
+    if data.context and not getattr(cls, "takes_context", True):
+        raise CompositionError(
+            f"--prior {name} cannot be used with --condition {data.condition}; use --prior conditional, mixture or flow"
+        )
+    return _filled(f"prior/{name}", cls, options, known)
 
 
 def _posterior(data: DataSpec, settings: Settings) -> Spec:
@@ -254,6 +260,7 @@ def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
         "shape": list(data.event_shape),
         "out_features": outputs,
         "hidden": list(settings.hidden),
+        "context": _context(data, part),
     }
     return _filled(part, lookup(part), options, known)
 
@@ -267,8 +274,18 @@ def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
         "out_features": parameters * data.dim,
         "parameters": parameters,
         "hidden": list(settings.hidden[::-1]),
+        "context": _context(data, part),
     }
     return _filled(part, lookup(part), options, known)
+
+
+def _context(data: DataSpec, part: str) -> int | None:
+    """Context features of a network; a network that takes none cannot be conditioned."""
+    if data.context and "context" not in inspect.signature(lookup(part)).parameters:
+        raise CompositionError(
+            f"{part} reads no context, as --condition {data.condition} needs; use a network that does, such as mlp"
+        )
+    return data.context or None
 
 
 def _decoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:

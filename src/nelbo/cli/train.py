@@ -28,8 +28,8 @@ def train(
     prior: Annotated[
         str | None,
         typer.Option(
-            help="standard, mixture:components=10, vamp:components=500, flow, stick-breaking; nelbo parts lists them "
-            "(default: standard).",
+            help="standard, mixture:components=10, vamp:components=500, flow, stick-breaking, conditional (with "
+            "--condition label); nelbo parts lists them (default: standard).",
             rich_help_panel=Model,
         ),
     ] = None,
@@ -96,6 +96,14 @@ def train(
         str | None,
         typer.Option(
             help="What values are: binary, byte, levels, unit, real, positive, count (default: found out).",
+            rich_help_panel=Data,
+        ),
+    ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            help="label: encoder, decoder and a prior that can (conditional, flow) read the label; none (default: "
+            "none).",
             rich_help_panel=Data,
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nelbo.data.batches import Batches
+from nelbo.data.conditioning import conditioned, one_hot
 from nelbo.data.datasets import DatasetInfo, catalogue
 from nelbo.data.fit import fit_spec
 from nelbo.data.sources import Data, load, names_in
@@ -40,9 +41,11 @@ __all__ = [
     "Split",
     "Transform",
     "catalogue",
+    "conditioned",
     "fit_spec",
     "load",
     "names_in",
+    "one_hot",
     "split",
     "transform",
 ]

@@ -103,6 +103,7 @@ class DataSpec(BaseModel):
     scaling: Scaling = Scaling()
     columns: tuple[Column, ...] | None = None
     label_names: tuple[str, ...] | None = None
+    condition: Literal["none", "label"] = "none"  # what the model reads beside the data
     transform: str = "none"
     warnings: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -119,6 +120,11 @@ class DataSpec(BaseModel):
     def dim(self) -> int:
         """The number of values in a row."""
         return math.prod(self.event_shape)
+
+    @property
+    def context(self) -> int:
+        """The number of context features: one a class where the model is conditioned on the label, else 0."""
+        return len(self.label_names or ()) if self.condition == "label" else 0
 
     def explain(self) -> str:
         """What was found and why, one decision a line, for the user to read."""

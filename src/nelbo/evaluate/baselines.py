@@ -61,6 +61,8 @@ def baselines(
       binary data and codes, and for mixed tables: a density of every column compares with no mass of some.
     - *PNG* and *gzip*: the size of the compressed file, for images of bytes (gzip also for levels and bits).
 
+    Nothing is returned for a model that is given the label: p(x given label) compares with no p(x).
+
     Parameters
     ----------
     train, test
@@ -80,6 +82,8 @@ def baselines(
     """
     if len(train) == 0 or len(test) == 0:
         raise DataError("baselines need training rows and test rows, but one of the two is empty; change the split")
+    if spec.condition != "none":
+        return []
     if log_jacobian is None and spec.transform.split(":")[0] in _CHANGES_UNITS:
         return []
     if spec.kind is Kind.MIXED:

@@ -1,6 +1,7 @@
 """Priors p(z)."""
 
 from nelbo.priors.categorical import CategoricalPrior
+from nelbo.priors.conditional import ConditionalPrior
 from nelbo.priors.flow import FlowPrior
 from nelbo.priors.hypersphere import HyperspherePrior
 from nelbo.priors.laplace import LaplacePrior
@@ -13,6 +14,7 @@ from nelbo.priors.vamp import VampPrior
 
 __all__ = [
     "CategoricalPrior",
+    "ConditionalPrior",
     "FlowPrior",
     "HyperspherePrior",
     "LaplacePrior",
