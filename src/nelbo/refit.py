@@ -122,8 +122,8 @@ def fit_prior(
 
     References
     ----------
-    Dai and Wipf (2019), arXiv:1903.05789, section 4 (a second-stage VAE); Ghosh et al. (2020), From variational to
-    deterministic autoencoders, arXiv:1903.12436, section 4 (a mixture, on the codes of an autoencoder).
+    Dai and Wipf (2019), arXiv:1903.05789 (a second-stage VAE); Ghosh et al. (2020), From variational to
+    deterministic autoencoders, arXiv:1903.12436 (a mixture, on the codes of an autoencoder).
     """
     old_run = run if isinstance(run, Run) else Run(run)
     old = _latent_model(old_run.load_model())

@@ -39,8 +39,7 @@ class ConditionalPrior(Prior):
 
     References
     ----------
-    Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models,
-    section 4.1.
+    Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models.
     """
 
     def __init__(

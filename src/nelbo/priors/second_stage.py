@@ -50,7 +50,7 @@ class SecondStagePrior(Prior):
 
     References
     ----------
-    Dai and Wipf (2019), Diagnosing and enhancing VAE models, arXiv:1903.05789, section 4; the estimate: Burda et al.
+    Dai and Wipf (2019), Diagnosing and enhancing VAE models, arXiv:1903.05789; the estimate: Burda et al.
     (2016), arXiv:1509.00519, eq. 8, and Andrieu and Roberts (2009), The pseudo-marginal approach for efficient Monte
     Carlo computations.
     """
