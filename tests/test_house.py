@@ -35,6 +35,7 @@ LAYERS = (
     ("recipes",),
     ("train",),
     ("run", "inputs"),
+    ("refit",),
     ("evaluate",),
     ("apps", "report"),
     ("reproduce",),

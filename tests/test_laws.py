@@ -41,9 +41,9 @@ def test_shapes_are_those_of_the_vocabulary(case: Case) -> None:
     if analytic.kl is not None:
         assert analytic.kl.shape[1:] == (1, rows)
         assert latent % len(analytic.kl) == 0  # dimensions, groups of them, or all at once
-    assert model.decode(terms.z[0]).batch_shape == batch.x.shape
+    assert model.decode(terms.z[0], batch.context).batch_shape == batch.x.shape
     assert model.log_joint(batch, terms.z).shape == (draws, rows)
-    assert model.sample(5).sample().shape == (5, *case.job.spec.event_shape)
+    assert model.sample(5, one(batch.context)).sample().shape == (5, *case.job.spec.event_shape)
 
 
 @EVERY
@@ -89,6 +89,11 @@ def test_running_statistics_are_saved_with_the_weights(case: Case, tmp_path: Pat
     assert outputs(load_model(tmp_path), case.batch).equal(outputs(model, case.batch))
 
 
+def one(context: Tensor | None) -> Tensor | None:
+    """The first of some contexts."""
+    return None if context is None else context[:1]
+
+
 def outputs(model: Model, batch: Batch) -> Tensor:
     """Densities of data and latents at draws of a fixed seed."""
     torch.manual_seed(0)
@@ -129,11 +134,11 @@ def test_samples_and_modes_are_values_the_data_can_take(case: Case) -> None:
     model, raw, spec = model_of(case.objective()), case.job.data.spec, case.job.spec
     torch.manual_seed(0)
     with torch.no_grad():
-        px = model.sample(20)
+        px = model.sample(20, one(case.batch.context))
         drawn, mode = px.sample(), model.get_submodule("likelihood").mode(px)  # type: ignore[operator]
     assert drawn.shape == mode.shape == (20, *spec.event_shape)
     for x in (drawn, mode):
-        assert is_legal(x, spec.kind, spec.levels)
+        assert is_legal(x, spec.kind, spec.levels, spec.columns)
     # Thresholding and the grid itself are the transforms that do not come back to the user's own values.
     if spec.transform.startswith(("binarize", "density")):
         return
@@ -145,7 +150,7 @@ def test_the_mean_lies_within_the_range_of_the_data(case: Case) -> None:
     model, spec = model_of(case.objective()), case.job.spec
     torch.manual_seed(0)
     with torch.no_grad():
-        mean = model.sample(20).mean
+        mean = model.sample(20, one(case.batch.context)).mean
     assert mean.shape == (20, *spec.event_shape)
     assert bool(torch.isfinite(mean).all())
     if spec.kind in {Kind.BINARY, Kind.UNIT}:

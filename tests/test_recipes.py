@@ -48,7 +48,7 @@ TABLE: dict[Kind, dict[str, set[str]]] = {
 }
 LIKELIHOODS = ("bernoulli", "continuous-bernoulli", "discretized-logistic", "gaussian")
 TRANSFORMS = ("none", "binarize", "dequantize", "density", "logit", "log", "log1p")
-GRID = [(kind, name, transform) for kind in Kind for name in LIKELIHOODS for transform in TRANSFORMS]
+GRID = [(kind, name, transform) for kind in TABLE for name in LIKELIHOODS for transform in TRANSFORMS]
 
 
 def settle(kind: Kind, **settings: Any) -> tuple[str, str]:
@@ -70,7 +70,7 @@ def test_a_likelihood_is_accepted_or_refused_as_the_design_says(kind: Kind, name
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if TABLE[kind]], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("kind", [kind for kind in TABLE if TABLE[kind]], ids=lambda kind: kind.value)
 def test_every_kind_has_a_default_that_fits(kind: Kind) -> None:
     transform, likelihood = settle(kind)
     assert transform in TABLE[kind][likelihood.split(":")[0]]
@@ -82,7 +82,7 @@ def test_a_kind_without_a_likelihood_is_refused_with_a_way_out(kind: Kind) -> No
         settle(kind)
 
 
-REFUSED = [(kind, name) for kind in Kind for name in LIKELIHOODS if "none" not in TABLE[kind].get(name, set())]
+REFUSED = [(kind, name) for kind in TABLE for name in LIKELIHOODS if "none" not in TABLE[kind].get(name, set())]
 
 
 @pytest.mark.parametrize(("kind", "name"), REFUSED, ids=lambda value: value.value if isinstance(value, Kind) else value)
@@ -120,6 +120,23 @@ def test_grey_levels_are_counted_in_the_refusal() -> None:
 )
 def test_a_transform_that_was_named_finds_its_likelihood(kind: Kind, transform: str, likelihood: str) -> None:
     assert settle(kind, transform=transform) == (transform, likelihood)
+
+
+def test_a_table_of_several_kinds_is_real_unless_a_likelihood_by_column_is_asked_for() -> None:
+    data = rows_of("mixed")
+    assert data.spec.kind is Kind.REAL
+    assert choose_transform(data.spec, resolve({})) == ("none", "gaussian:sigma=dimension")
+    for asked in (
+        {"likelihood": "mixed"},
+        {"transform": "by-column"},
+        {"likelihood": "mixed", "transform": "by-column"},
+    ):
+        assert choose_transform(data.spec, resolve(asked)) == ("by-column", "mixed")
+    named = "mixed:ordinal=column2"
+    assert choose_transform(data.spec, resolve({"likelihood": named})) == ("by-column", named)
+    for wrong in ({"likelihood": "mixed", "transform": "none"}, {"likelihood": "gaussian", "transform": "by-column"}):
+        with pytest.raises(CompositionError, match=r"belong together, .*; leave one of the two out"):
+            choose_transform(data.spec, resolve(wrong))
 
 
 def test_misspelt_names_are_refused_with_the_nearest() -> None:

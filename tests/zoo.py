@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hints
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from nelbo.core import Batch, Posterior, Prior, SinglePhase
-from nelbo.data import Data, Kind, load
+from nelbo.data import Column, Data, Kind, load
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import names
 from nelbo.recipes import RECIPES
@@ -37,7 +37,8 @@ class Case:
     def job(self) -> Job:
         settings = dict(self.settings)
         recipe = RECIPES[settings.get("recipe", "vae")]
-        return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data))
+        labelled = settings.get("condition") == "label"
+        return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data, labelled))
 
     def objective(self, seed: int = 0) -> SinglePhase:
         """A fresh objective in evaluation mode (no dropout, running statistics), weights from `seed`."""
@@ -59,10 +60,10 @@ class Case:
         return next(iter(self.job.batches("train").fixed()))
 
 
-def rows_of(data: str) -> Data:
-    """Sixty generated rows of a kind."""
+def rows_of(data: str, labelled: bool = False) -> Data:
+    """Sixty generated rows of a kind, with a label of three classes if wanted."""
     x, kind = _ROWS[data]
-    return load(x, name=data, kind=kind)
+    return load((x, np.arange(ROWS) % 3) if labelled else x, name=data, kind=kind)
 
 
 def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
@@ -82,12 +83,26 @@ def _generated() -> dict[str, tuple[np.ndarray, str | None]]:
         "count": (rng.poisson(20 * np.exp(0.3 * signal)), "count"),
         "categorical": (np.digitize(signal, [-1, 0, 1]), "categorical"),
         "ordinal": (np.digitize(signal, [-1, 0, 1]), "ordinal"),
+        "mixed": (np.column_stack(_one_of_each_kind(rng, signal, share)), None),
         "series": (np.sin(np.arange(13) / 2 + z[:, :1]) + 0.1 * rng.normal(size=(ROWS, 13)), "real"),
     }
 
 
+def _one_of_each_kind(rng: np.random.Generator, signal: np.ndarray, share: np.ndarray) -> list[np.ndarray]:
+    """Columns of 0 and 1, levels, counts, fractions, real and positive numbers; two of the levels, unlike in number."""
+    return [
+        rng.random(ROWS) < share[:, 0],
+        np.digitize(signal[:, 1], [-1, 0, 1]),
+        rng.poisson(40 * np.exp(0.3 * signal[:, 2])),
+        share[:, 3],
+        signal[:, 4] - 20,
+        np.exp(signal[:, 5]) + 1,
+        np.digitize(signal[:, 0], [-1, 1]),
+    ]
+
+
 _ROWS = _generated()
-WITHOUT_DEFAULT = ("categorical", "ordinal")  # kinds for which a likelihood has to be named
+WITHOUT_DEFAULT = ("categorical", "ordinal", "mixed")  # kinds for which a likelihood has to be named
 KINDS = tuple(kind for kind in _ROWS if kind not in {*WITHOUT_DEFAULT, "series"})  # series are real
 IMAGES = ("levels", "bytes")
 
@@ -103,12 +118,13 @@ def _cases() -> list[Case]:
             extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
-    return cases + _likelihoods() + _variants() + _pairs()
+    return cases + _likelihoods() + _variants() + _pairs() + _conditioned()
 
 
 _SMALL_PARTS = {
     "prior/mixture": "mixture:components=3",
     "prior/vamp": "vamp:components=3",
+    "prior/second-stage": "second-stage:hidden=8,samples=3",
     "prior/flow": "flow:transforms=2,hidden=8",
     "posterior/iaf": "iaf:steps=2,hidden=8",
     "network/residual-mlp": "residual-mlp:blocks=2",
@@ -134,7 +150,8 @@ def _pairs() -> list[Case]:
                     kind: _SMALL_PARTS.get(f"{kind}/{name}", name)
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
-                cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, "latent": 3}))
+                given = {"condition": "label"} if prior == "conditional" else {}
+                cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, **given, "latent": 3}))
     codes = "groups=2,temperature=0.8"
     relaxed = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
     exact = {"prior": "one-hot:groups=2", "posterior": f"straight-through-categorical:{codes}", "latent": 6}
@@ -142,6 +159,25 @@ def _pairs() -> list[Case]:
         *cases,
         Case("categorical-relaxed-categorical-groups", "levels", relaxed),
         Case("one-hot-straight-through-categorical-groups", "levels", exact),
+    ]
+
+
+def _conditioned() -> list[Case]:
+    """The label as context: every network, priors that read it and one that does not, an unlike kind of column each."""
+    given: Mapping[str, Any] = {"condition": "label"}
+    cases = [
+        Case(
+            f"label-{name}",
+            _READS.get(name, ("binary",))[0],
+            {**given, "network": _SMALL_PARTS.get(f"network/{name}", name)},
+        )
+        for name in names()
+    ]
+    flow = {"prior": "flow:transforms=2,hidden=8", "posterior": "iaf:steps=2,hidden=8"}
+    return [
+        *cases,
+        Case("label-flow-iaf", "real", {**given, **flow}),
+        Case("label-conditional-mixed", "mixed", {**given, "prior": "conditional", "likelihood": "mixed"}),
     ]
 
 
@@ -177,6 +213,7 @@ def _variants() -> list[Case]:
         Case("dequantize-continuous-bernoulli", "levels", {"transform": "dequantize"}),
         Case("logit-levels", "levels", {"transform": "logit"}),
         Case("logit-unit", "unit", {"transform": "logit"}),
+        Case("mixed-by-name", "mixed", {"likelihood": "mixed:ordinal=column2+column7,student-t=column5"}),
         Case("sampled-kl", "binary", {"objective": "elbo:kl=sampled", "samples": 3}),
     ]
     return cases
@@ -185,8 +222,11 @@ def _variants() -> list[Case]:
 CASES = _cases()
 
 
-def is_legal(x: torch.Tensor, kind: Kind, levels: int | None) -> bool:
-    """Whether values are ones that data of a kind can take, by the definition of the kind."""
+def is_legal(x: torch.Tensor, kind: Kind, levels: int | None, columns: Sequence[Column] | None = None) -> bool:
+    """Whether values are ones that data of a kind can take, by the definition of the kind; mixed ones by column."""
+    if kind is Kind.MIXED:
+        cells = zip(x.unbind(-1), columns or (), strict=True)
+        return all(is_legal(cell, column.kind, int(column.high) + 1) for cell, column in cells)
     if not bool(torch.isfinite(x).all()):
         return False
     if kind is Kind.BINARY:

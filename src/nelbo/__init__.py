@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nelbo.models.latent import LatentVariableModel as LatentVariableModel
     from nelbo.objectives.elbo import ELBO as ELBO
     from nelbo.plugins import load as load_plugin
+    from nelbo.refit import fit_prior as fit_prior
     from nelbo.registry import build as build
     from nelbo.registry import register as register
     from nelbo.registry import spec_of as spec_of
@@ -38,6 +39,7 @@ _HOMES = {
     "Terms": "nelbo.core",
     "build": "nelbo.registry",
     "fit": "nelbo.run",
+    "fit_prior": "nelbo.refit",
     "load_data": "nelbo.data:load",
     "load_plugin": "nelbo.plugins:load",
     "register": "nelbo.registry",
@@ -56,6 +58,7 @@ __all__ = [
     "Terms",
     "build",
     "fit",
+    "fit_prior",
     "load_data",
     "load_plugin",
     "register",

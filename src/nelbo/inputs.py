@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nelbo.data import Batches, Data, DataSpec, columns_in, has_named_columns, load, names_in
+from nelbo.data import Batches, Data, DataSpec, Kind, columns_in, has_named_columns, load, names_in
 from nelbo.data.arrays import column_names
+from nelbo.data.infer import refuse_others
 from nelbo.errors import ConfigError, DataError, unknown
 from nelbo.train.job import Job
 
@@ -98,6 +99,8 @@ def check_alike(job: Job, data: Data) -> None:
             f"{theirs.name!r} holds values up to {theirs.levels - 1}, but the run was trained on the levels "
             f"0..{ours.levels - 1}; rescale them, or train a run on these"
         )
+    if job.spec.kind is Kind.MIXED:
+        refuse_others(theirs.name, ours.columns or (), theirs.columns or ())
 
 
 def _of_kind(job: Job, source: str, label: str | None, drop: Sequence[str], group: str | None) -> Data:

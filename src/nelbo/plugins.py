@@ -211,3 +211,6 @@ def _parts_of(spec: Any) -> Iterator[str]:
             yield str(spec["part"])
         for value in spec.values():
             yield from _parts_of(value)
+    elif isinstance(spec, list | tuple):
+        for value in spec:
+            yield from _parts_of(value)

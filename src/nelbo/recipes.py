@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,6 +14,8 @@ from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import transform as named_transform
 from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.likelihoods import Elementwise
+from nelbo.likelihoods.columns import grouped
+from nelbo.likelihoods.mixed import MixedLikelihood
 from nelbo.networks import halves
 from nelbo.registry import lookup, parse_part, registered
 from nelbo.settings import Settings
@@ -99,7 +101,13 @@ def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:
         return _automatic(data, settings.transform_string)
     name, _ = parse_part(settings.likelihood)
     cls = cast("type[Elementwise]", lookup(f"likelihood/{name}"))
-    chosen = "none" if settings.transform_string == "auto" else settings.transform_string
+    own = BY_COLUMN if Kind.MIXED in cls.fits else "none"
+    chosen = own if settings.transform_string == "auto" else settings.transform_string
+    if (chosen == BY_COLUMN) is not (Kind.MIXED in cls.fits):
+        raise CompositionError(
+            f"--transform {BY_COLUMN} and --likelihood mixed belong together, but --transform {chosen} was given with "
+            f"--likelihood {name}; leave one of the two out"
+        )
     if not _suits(cls, data.kind, parse_part(chosen)[0]):
         raise CompositionError(_misfit(name, cls, data))
     return chosen, settings.likelihood
@@ -123,6 +131,7 @@ def _automatic(data: DataSpec, transform: str) -> tuple[str, str]:
     raise CompositionError(f"no likelihood here fits {kind.value} data after --transform {transform}")
 
 
+BY_COLUMN = "by-column"  # the transform after which every column has a kind of its own
 _DEFAULTS: dict[Kind, tuple[str, str]] = {
     Kind.BINARY: ("none", "bernoulli"),
     Kind.BYTE: ("none", "discretized-logistic"),
@@ -131,10 +140,13 @@ _DEFAULTS: dict[Kind, tuple[str, str]] = {
     Kind.REAL: ("none", "gaussian:sigma=dimension"),
     Kind.POSITIVE: ("log", "gaussian:sigma=dimension"),
     Kind.COUNT: ("log1p", "gaussian:sigma=dimension"),
+    Kind.MIXED: ("none", "mixed"),
 }
 
 
 def _suits(cls: type[Elementwise], kind: Kind, transform: str) -> bool:
+    if transform == BY_COLUMN:
+        return Kind.MIXED in cls.fits
     return kind in cls.fits if transform == "none" else transform in cls.after.get(kind, ())
 
 
@@ -175,8 +187,14 @@ def _prior(data: DataSpec, settings: Settings) -> Spec:
     known: Spec = {
         "dim": settings.latent,
         "shape": list(data.event_shape),
+        "context": data.context or None,
         "bounded": data.scaling.name == "unit" or data.kind in {Kind.BINARY, Kind.UNIT},
     }
+    cls = lookup(f"prior/{name}")
+    if data.context and not getattr(cls, "takes_context", True):
+        raise CompositionError(
+            f"--prior {name} cannot be used with --condition {data.condition}; use --prior conditional, mixture or flow"
+        )
     return _filled(f"prior/{name}", options, known)
 
 
@@ -195,6 +213,8 @@ def _posterior(data: DataSpec, settings: Settings) -> Spec:
 def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
     name, options = parse_part(settings.likelihood)
+    if lookup(f"likelihood/{name}") is MixedLikelihood:
+        return _mixed(data, settings, options)
     cls = cast("type[Elementwise]", _checked(f"likelihood/{name}", options))
     known: Spec = {
         "shape": list(data.event_shape),
@@ -209,6 +229,31 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     return _filled(f"likelihood/{name}", options, {"network": _decoder(data, settings, outputs), **known})
 
 
+def _mixed(data: DataSpec, settings: Settings, asked: Mapping[str, Any]) -> Spec:
+    """A likelihood for each group of columns, and one decoder that emits what all of them need."""
+    groups = grouped(data.columns or (), asked)
+    parts, outputs = [], 0
+    for group in groups:
+        name, options = parse_part(group.part)
+        cls = cast("type[Elementwise]", _checked(f"likelihood/{name}", options))
+        known: Spec = {"shape": [len(group.places)], "levels": group.levels}
+        known["min_log_variance"] = settings.min_log_variance
+        if not group.bounded:
+            known["shift"] = _at(data.scaling.shift, group.places)
+            known["scale"] = _at(data.scaling.scale, group.places)
+        needed = cls.outputs_per_cell({**known, **options}) * len(group.places)
+        network = {"part": "outputs/given", "out_features": needed}
+        parts.append(_filled(f"likelihood/{name}", options, {"network": network, **known}))
+        outputs += needed
+    return {
+        "part": "likelihood/mixed",
+        "network": _decoder_of(data, settings, outputs),
+        "shape": list(data.event_shape),
+        "parts": parts,
+        "columns": [list(group.places) for group in groups],
+    }
+
+
 def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
     name, options = parse_part(settings.network)
     part, _ = halves(name)
@@ -217,6 +262,7 @@ def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
         "shape": list(data.event_shape),
         "out_features": outputs,
         "hidden": list(settings.hidden),
+        "context": _context(data, part),
     }
     return _filled(part, options, known)
 
@@ -230,8 +276,30 @@ def _decoder(data: DataSpec, settings: Settings, parameters: int) -> Spec:
         "out_features": parameters * data.dim,
         "parameters": parameters,
         "hidden": list(settings.hidden[::-1]),
+        "context": _context(data, part),
     }
     return _filled(part, options, known)
+
+
+def _context(data: DataSpec, part: str) -> int | None:
+    """Context features of a network; a network that takes none cannot be conditioned."""
+    if data.context and "context" not in inspect.signature(lookup(part)).parameters:
+        raise CompositionError(
+            f"{part} reads no context, as --condition {data.condition} needs; use a network that does, such as mlp"
+        )
+    return data.context or None
+
+
+def _decoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:
+    """A decoder with any number of outputs, for cells that need unlike numbers of them."""
+    name, _ = parse_part(settings.network)
+    _, part = halves(name)
+    if "out_features" not in inspect.signature(lookup(part)).parameters:
+        raise CompositionError(
+            f"network {name!r} emits equally many parameters for every column, but those of --likelihood mixed need "
+            "unlike numbers; use --network mlp"
+        )
+    return {**_decoder(data, settings, 1), "out_features": outputs}
 
 
 def _checked(part: str, options: Mapping[str, Any]) -> type:
@@ -242,6 +310,8 @@ def _checked(part: str, options: Mapping[str, Any]) -> type:
     for option, value in options.items():
         if option not in takes:
             raise unknown(f"option of {part}:", option or str(value), takes, ConfigError)
+        if get_origin(typed.get(option)) is Literal and value not in get_args(typed[option]):
+            raise unknown(f"{option} of {part}:", str(value), get_args(typed[option]), ConfigError)
         try:
             TypeAdapter(typed.get(option, Any)).validate_python(value, strict=True)
         except ValidationError as problem:
@@ -258,6 +328,10 @@ def _filled(part: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> 
 
 
 _NO_OPTIONS = frozenset({"model", "network", "shape", "in_features", "out_features", "parameters", "context"})
+
+
+def _at(value: float | tuple[float, ...], places: tuple[int, ...]) -> float | list[float]:
+    return [value[place] for place in places] if isinstance(value, tuple) else value
 
 
 def _plain(value: float | tuple[float, ...]) -> float | list[float]:

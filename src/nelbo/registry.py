@@ -96,9 +96,7 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
         )
     cls = lookup(name)
     children = {
-        key: build(value, handed, path=f"{path}.{key}" if path else key) if _is_spec(value) else value
-        for key, value in spec.items()
-        if key != "part"
+        key: _built(value, handed, f"{path}.{key}" if path else key) for key, value in spec.items() if key != "part"
     }
     try:
         inspect.signature(cls).bind(**children)
@@ -106,6 +104,13 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
         taken = ", ".join(p for p in inspect.signature(cls).parameters)
         raise CompositionError(f"{name}: {problem}; it takes: {taken or 'nothing'}") from None
     return cls(**children)
+
+
+def _built(value: Any, handed: Mapping[str, nn.Module], path: str) -> Any:
+    """An argument of a constructor: a part, a list that may hold parts, or a plain value."""
+    if isinstance(value, list | tuple):
+        return [_built(item, handed, f"{path}.{place}") for place, item in enumerate(value)]
+    return build(value, handed, path=path) if _is_spec(value) else value
 
 
 def lookup(path: str) -> type:

@@ -126,6 +126,8 @@ class Run:
 def fit(source: Settings | Job, folder: Path, *, resume: bool = False, listeners: Sequence[Listener] = ()) -> Run:
     """Train into a run folder, or go on with what it holds."""
     run = Run(folder)
+    if resume:
+        _refuse_refit(run)
     job = source if isinstance(source, Job) else prepare(source)
     hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
     objective, state, _ = train(job, checkpoint=run.checkpoint_file, resume=resume, listeners=hooks)
@@ -264,6 +266,7 @@ def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False,
     if resume:
         if not Run(folder).exists:
             raise RunError(f"there is no run to resume in {folder}; start it without --resume")
+        _refuse_refit(Run(folder))
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
@@ -272,6 +275,16 @@ def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False,
             )
         _move_aside(folder)
     return folder
+
+
+def _refuse_refit(run: Run) -> None:
+    """A run whose prior was fitted afterwards has no training of its own to go on with."""
+    refit = run.config().get("refit") if run.exists else None
+    if refit is not None:
+        raise RunError(
+            f"the prior of {run.folder} was fitted afterwards, so there is no training to go on with; resume "
+            f"{refit['of']} and then fit the prior again with nelbo fit-prior"
+        )
 
 
 def runs(root: Path = Path("runs")) -> Iterator[Run]:

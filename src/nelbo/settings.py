@@ -26,6 +26,7 @@ class Settings(BaseModel):
     drop: tuple[str, ...] = ()
     group: str | None = None
     kind: str | None = None
+    condition: Literal["none", "label"] = "none"
     transform: str = "auto"
     binarize: Literal["none", "dynamic", "threshold"] = "none"
     scaling: str = "auto"

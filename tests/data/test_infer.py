@@ -64,13 +64,15 @@ def test_mixed_columns_are_real_and_the_discrete_ones_are_named_in_a_warning() -
     table = np.column_stack([np.arange(40) % 2, UNIT[:, 0], UNIT[:, 1] - 0.5])
     found = spec(table)
     assert found.kind is Kind.REAL
-    assert found.warnings == ("a density on discrete columns can grow without bound: column1",)
+    (warning,) = found.warnings
+    assert warning.startswith("a density on discrete columns can grow without bound: column1;")
+    assert "--likelihood mixed" in warning
     assert any("column1" in reason for reason in found.reasons)
 
 
 def test_a_warning_names_at_most_five_columns() -> None:
     table = np.column_stack([np.arange(40)[:, None] % 2 + np.zeros((40, 8)), UNIT])
-    assert spec(table).warnings[0].endswith("column1, column2, column3, column4, column5 and 3 more")
+    assert ": column1, column2, column3, column4, column5 and 3 more;" in spec(table).warnings[0]
 
 
 def test_positive_and_real_columns_mix_to_real_without_a_warning() -> None:
@@ -82,6 +84,7 @@ def test_positive_and_real_columns_mix_to_real_without_a_warning() -> None:
 def test_a_constant_column_is_warned_of_where_the_likelihood_is_a_density() -> None:
     found = spec(np.column_stack([UNIT[:, 0] - 0.5, np.full(40, 0.3)]))
     assert "column2" in found.warnings[0]
+    assert "--likelihood mixed" not in found.warnings[0]  # it would be a density there as well
 
 
 def test_small_and_large_counts_together_are_counts() -> None:

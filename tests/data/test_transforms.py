@@ -14,6 +14,7 @@ from nelbo.data import (
     Binarize,
     DataSpec,
     Dequantize,
+    Kind,
     Log,
     Log1p,
     Logit,
@@ -185,6 +186,26 @@ def test_scaling_follows_the_levels() -> None:
     assert Dequantize(256).spec(byte).scaling.scale == 256
     assert RawDensity().spec(byte).scaling.scale == 255
     assert Binarize().spec(byte).scaling.name == "none"
+
+
+def test_read_by_column_only_what_is_still_scored_by_a_density_is_warned_of() -> None:
+    x = np.random.default_rng(0).random((40, 3)) - 0.5
+    table = np.column_stack([np.arange(40) % 2, x[:, 0], np.arange(40) - 20, np.arange(40) * 3])
+    raw = load(table).spec
+    assert "column1, column3, column4" in raw.warnings[0]
+    spec = transform("by-column", raw).spec(raw)
+    assert spec.kind is Kind.MIXED
+    assert spec.warnings == ("a density on discrete columns can grow without bound: column3",)
+    measure = "mixed: probability mass on the 2 discrete columns times Lebesgue density in the data's own units on the "
+    assert spec.reference_measure(density=True) == measure + "2 continuous columns"
+    counted = load(np.arange(80).reshape(40, 2), kind="count").spec
+    assert "density" not in transform("by-column", counted).spec(counted).reference_measure(density=True)
+
+
+def test_images_have_no_columns_to_be_read_by() -> None:
+    images = load(np.zeros((4, 5, 5), np.uint8)).spec
+    with pytest.raises(CompositionError, match="leave out --transform by-column"):
+        transform("by-column", images).spec(images)
 
 
 def test_figures_on_the_raw_grid_carry_a_warning() -> None:

@@ -82,6 +82,37 @@ def test_codes_count_the_levels_of_each_column() -> None:
     assert np.exp(rows(figure)).sum() == pytest.approx(1.0)
 
 
+def test_a_mixed_table_is_scored_column_by_column() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [Kind.LEVELS, Kind.REAL, Kind.COUNT, Kind.POSITIVE, Kind.BINARY, Kind.UNIT]
+    x = np.column_stack([
+        rng.integers(0, 4, 90), rng.normal(5, 3, 90), rng.negative_binomial(2, 0.2, 90), rng.lognormal(1, 0.5, 90),
+        rng.integers(0, 2, 90), rng.random(90),
+    ])  # fmt: skip
+    columns = tuple(
+        Column(name=str(k), kind=k, low=c.min(), high=c.max(), distinct=2) for k, c in zip(kinds, x.T, strict=True)
+    )
+    spec = table(6, Kind.MIXED).model_copy(update={"columns": columns})
+    train, test = x[:60], x[60:]
+    (figure,) = baselines(torch.from_numpy(train), torch.from_numpy(test), spec, 2)  # and no pPCA
+    share = (np.bincount(train[:, 0].astype(int), minlength=4) + 1) / 64
+    odds = (np.bincount(train[:, 4].astype(int), minlength=2) + 1) / 62
+    mean, variance = train[:, 2].mean(), train[:, 2].var()
+    logs = np.log(train[:, 3])
+    expected = (
+        np.log(share[test[:, 0].astype(int)])
+        + stats.norm(train[:, 1].mean(), train[:, 1].std()).logpdf(test[:, 1])
+        + stats.nbinom(mean**2 / (variance - mean), mean / variance).logpmf(test[:, 2])
+        + stats.lognorm(logs.std(), scale=np.exp(logs.mean())).logpdf(test[:, 3])
+        + np.log(odds[test[:, 4].astype(int)])
+        + stats.norm(train[:, 5].mean(), train[:, 5].std()).logpdf(test[:, 5])
+    )
+    np.testing.assert_allclose(rows(figure), expected, rtol=1e-6)
+    assert figure.reference_measure == spec.reference_measure(density=True)
+    assert "3 discrete columns" in figure.reference_measure
+    assert "3 continuous columns" in figure.reference_measure
+
+
 def test_gaussian_marginals_are_scipys() -> None:
     train, test = reals(50, 3), reals(20, 3, seed=1)
     figure = named(baselines(train, test, table(3, Kind.REAL), 1))["independent marginals"]

@@ -23,7 +23,9 @@ ILLEGAL = [
 
 def compose(**settings: Any) -> SinglePhase:
     small = {"source": "levels", "latent": 3, "hidden": (4,), "epochs": 1}
-    return prepare(resolve(small, settings), rows_of("levels")).build()
+    conditioned = settings.get("prior") == "conditional"
+    given = {"condition": "label"} if conditioned else {}
+    return prepare(resolve(small, given, settings), rows_of("levels", conditioned)).build()
 
 
 @pytest.mark.parametrize(("prior", "posterior"), ILLEGAL)

@@ -8,19 +8,22 @@ from typing import final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nelbo.apps.images import grid, to_unit
 from nelbo.apps.noise import own_noise
 from nelbo.apps.save import Result, cell_names
 from nelbo.core import Model
+from nelbo.data import one_hot
 from nelbo.data.raw import Array
 from nelbo.data.spec import DataSpec
-from nelbo.errors import ConfigError
+from nelbo.errors import ConfigError, unknown
 from nelbo.train.job import Job, threads
 
 __all__ = ["Samples", "sample"]
 
 CHUNK = 500  # rows decoded together
+MOST_SIDE_BY_SIDE = 20  # classes, one a column of a picture
 
 
 @final
@@ -32,26 +35,37 @@ class Samples(Result):
     spec: DataSpec  # of the data as the user has them
     low: float  # range of the data, for pictures
     high: float
+    label: tuple[str, ...] | None = None  # [N]  what each was given, where the model is conditioned on the label
+    side_by_side: int | None = None  # columns of a picture
 
     @classmethod
-    def of(cls, job: Job, values: Array) -> Samples:
-        """Values with what is known of the data they resemble."""
-        return cls(values, job.data.spec, float(job.data.x.min()), float(job.data.x.max()))
+    def of(cls, job: Job, values: Array, label: str | None = None) -> Samples:
+        """Values with what is known of the data they resemble; `label` as `sample` was given it."""
+        spec, codes = job.data.spec, labels_in_turn(job, len(values), label)
+        low, high = float(job.data.x.min()), float(job.data.x.max())
+        if codes is None:
+            return cls(values, spec, low, high)
+        names = spec.label_names or ()
+        across = len(names) if label is None and len(names) <= MOST_SIDE_BY_SIDE else None
+        return cls(values, spec, low, high, tuple(names[code] for code in codes.tolist()), across)
 
     def arrays(self) -> Mapping[str, Array]:
-        return {"x": self.values}
+        labels = {} if self.label is None else {"label": np.array(self.label, dtype=np.str_)}
+        return {"x": self.values, **labels}
 
     def columns(self) -> Mapping[str, Array]:
-        return dict(zip(cell_names(self.spec), self.values.reshape(len(self.values), -1).T, strict=True))
+        """The label first, where there is one; then the columns of the data."""
+        labels = {} if self.label is None else {"label": np.array(self.label, dtype=np.str_)}
+        return {**labels, **dict(zip(cell_names(self.spec), self.values.reshape(len(self.values), -1).T, strict=True))}
 
     def picture(self) -> bytes | None:
         if self.spec.layout != "image":
             return None
-        return grid(to_unit(self.values, self.spec, self.low, self.high))
+        return grid(to_unit(self.values, self.spec, self.low, self.high), self.side_by_side)
 
 
 @torch.inference_mode()
-def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False) -> Array:
+def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False, label: str | None = None) -> Array:
     """N new rows [N, *event] in the units of the user's data: z ~ p(z), then x from p(x given z).
 
     Parameters
@@ -64,20 +78,49 @@ def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False)
         By default x is the mean of p(x given z), brought back through the inverse of the data's transform (where the
         likelihood sees log x, that is the median). With `draw` it is a draw of p(x given z), noise and all: a legal
         value of the data's kind.
+    label
+        The label to condition on; all of them in turn by default, where the model is conditioned on the label.
 
     Raises
     ------
     ConfigError
-        If `n` is below 1.
+        If `n` is below 1, or there is no such label, or the model reads none.
     """
     if n < 1:
         raise ConfigError(f"-n {n} asks for no samples; give 1 or more")
-    parts = []
+    parts, codes = [], labels_in_turn(job, n, label)
+    contexts = None if codes is None else one_hot(codes, job.spec.context)
     with threads(job.settings.threads):
         for chunk, start in enumerate(range(0, n, CHUNK)):
             with own_noise(seed, chunk):
-                px = model.sample(min(CHUNK, n - start))
+                if contexts is None:
+                    px = model.sample(min(CHUNK, n - start))
+                else:
+                    px = model.sample(1, contexts[start : start + CHUNK])
                 parts.append(job.transform.inverse(px.sample() if draw else px.mean))
     values = torch.cat(parts).cpu()
     whole = draw and job.data.x.dtype == torch.uint8 and job.transform.name != "density"
     return values.to(torch.uint8).numpy() if whole else values.numpy().astype(np.float32)
+
+
+def labels_in_turn(job: Job, n: int, label: str | None = None) -> Tensor | None:
+    """The classes [N] that samples are given: 0, 1, ..., C - 1, 0, ..., or one; None where the model reads no label.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such label, or the model reads none.
+    """
+    if not job.spec.context:
+        if label is not None:
+            raise ConfigError(
+                f"--label {label} asks for samples of a class, but the run was trained without labels; train one with "
+                "--condition label"
+            )
+        return None
+    names = job.spec.label_names or ()
+    if label is None:
+        return torch.arange(n) % len(names)
+    if label not in names:
+        raise unknown("label", label, names)
+    return torch.full((n,), names.index(label))

@@ -8,7 +8,9 @@ from nelbo.citations.citation import Citation
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/standard": ("kingma2014",),
+    "prior/conditional": ("sohn2015",),
     "prior/mixture": ("dilokthanakul2016",),
+    "prior/second-stage": ("dai2019", "burda2016", "andrieu2009"),
     "prior/vamp": ("tomczak2018",),
     "prior/flow": ("papamakarios2017", "dinh2017", "durkan2019", "chen2017"),
     "prior/stick-breaking": ("nalisnick2017",),
@@ -56,6 +58,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "likelihood/categorical": ("oord2016",),
     "likelihood/laplace": ("kotz2001",),
     "likelihood/log-normal": ("nazabal2020",),
+    "likelihood/mixed": ("nazabal2020",),
     "likelihood/gamma": ("mccullagh1989",),
     "likelihood/exponential": ("fevotte2009",),
     "likelihood/poisson": ("nazabal2020",),
@@ -191,6 +194,20 @@ SOURCES: Mapping[str, Citation] = _by_key((
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),
         "ELBO surgery: yet another way to carve up the variational evidence lower bound", 2016,
         "Workshop in Advances in Approximate Bayesian Inference, NIPS",
+    ),
+    Citation(
+        "sohn2015", "inproceedings", ("Sohn, Kihyuk", "Lee, Honglak", "Yan, Xinchen"),
+        "Learning Structured Output Representation using Deep Conditional Generative Models", 2015, NEURIPS,
+        other=(("volume", "28"),),
+    ),
+    Citation(
+        "dai2019", "inproceedings", ("Dai, Bin", "Wipf, David"), "Diagnosing and Enhancing VAE Models", 2019, ICLR,
+        "1903.05789",
+    ),
+    Citation(
+        "andrieu2009", "article", ("Andrieu, Christophe", "Roberts, Gareth O."),
+        "The pseudo-marginal approach for efficient Monte Carlo computations", 2009, "The Annals of Statistics",
+        doi="10.1214/07-AOS574", other=(("volume", "37"), ("number", "2"), ("pages", "697--725")),
     ),
     Citation(
         "olshausen1997", "article", ("Olshausen, Bruno A.", "Field, David J."),

@@ -13,6 +13,7 @@ import typer
 from nelbo import __version__
 from nelbo.cli.catalogue import cite, datasets, parts, recipes, report, runs
 from nelbo.cli.evaluate import evaluate
+from nelbo.cli.fit_prior import fit_prior
 from nelbo.cli.reproduce import reproduce
 from nelbo.cli.train import train
 from nelbo.cli.use import encode, reconstruct, sample
@@ -59,5 +60,19 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in (train, evaluate, sample, reconstruct, encode, report, runs, recipes, parts, datasets, reproduce, cite):
+for command in (
+    train,
+    evaluate,
+    fit_prior,
+    sample,
+    reconstruct,
+    encode,
+    report,
+    runs,
+    recipes,
+    parts,
+    datasets,
+    reproduce,
+    cite,
+):
     app.command()(_interruptible(command))

@@ -102,7 +102,9 @@ class _Pace:
 
 
 def _figures(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {figures[name]:.2f}" for name in ("bound", "likelihood", "kl") if name in figures)
+    """The figures of a bound; of a fit without one, what it minimises."""
+    names = ("bound", "likelihood", "kl") if "bound" in figures or "likelihood" in figures else ("loss",)
+    return "  ".join(f"{name} {figures[name]:.2f}" for name in names if name in figures)
 
 
 def _clock(seconds: float) -> str:

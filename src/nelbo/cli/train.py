@@ -30,8 +30,8 @@ def train(
     prior: Annotated[
         str | None,
         typer.Option(
-            help="standard, mixture:components=10, vamp:components=500, flow, stick-breaking; nelbo parts lists them "
-            "(default: standard).",
+            help="standard, mixture:components=10, vamp:components=500, flow, stick-breaking, conditional (with "
+            "--condition label); nelbo parts lists them (default: standard).",
             rich_help_panel=Model,
         ),
     ] = None,
@@ -45,7 +45,8 @@ def train(
     likelihood: Annotated[
         str | None,
         typer.Option(
-            help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum]. "
+            help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum], "
+            "mixed (tables: for each column one of its kind), mixed:ordinal=grade+stars. "
             "By kind of data if left out: grey or coloured bytes (mnist) take the discretized-logistic, 0/1 data the "
             "bernoulli, values in 0..1 the continuous-bernoulli, real numbers the gaussian.",
             rich_help_panel=Model,
@@ -100,6 +101,14 @@ def train(
             rich_help_panel=Data,
         ),
     ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(
+            help="label: encoder, decoder and a prior that can (conditional, flow) read the label; none (default: "
+            "none).",
+            rich_help_panel=Data,
+        ),
+    ] = None,
     binarize: Annotated[
         str | None,
         typer.Option(help="dynamic (fresh at each look), threshold or none (default: none).", rich_help_panel=Data),
@@ -107,7 +116,8 @@ def train(
     transform: Annotated[
         str | None,
         typer.Option(
-            help="none, dequantize, logit, log, log1p, or density (score integers by a density, flagged).",
+            help="none, dequantize, logit, log, log1p, by-column (a kind for each column, for --likelihood mixed), or "
+            "density (score integers by a density, flagged).",
             rich_help_panel=Data,
         ),
     ] = None,

@@ -40,6 +40,10 @@ def sample(
     draw: Annotated[
         bool, typer.Option("--draw", help="True draws of p(x given z), noise and all, instead of its mean.")
     ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Class to make, of a run with --condition label (default: all of them in turn)."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the latents, and of the draws.")] = 0,
     plugin: Plugins = None,
     json: Json = False,
@@ -52,12 +56,18 @@ def sample(
 
     job, model = _open(run, plugin)
     path = _output(output, run, "samples", job, images=True)
-    values = apps.sample(job, model, n, seed=seed, draw=draw)
-    apps.write(path, apps.Samples.of(job, values))
+    values = apps.sample(job, model, n, seed=seed, draw=draw, label=label)
+    apps.write(path, apps.Samples.of(job, values, label))
     if json:
-        print_json(
-            {"run": str(run), "output": str(path), "n": n, "shape": list(values.shape), "draw": draw, "seed": seed}
-        )
+        content = {
+            "run": str(run),
+            "output": str(path),
+            "n": n,
+            "shape": list(values.shape),
+            "draw": draw,
+            "seed": seed,
+        }
+        print_json({**content, "label": label})
         return
     print(f"{count(n, 'sample')}: {path}")
 

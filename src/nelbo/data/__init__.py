@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nelbo.data.batches import Batches
+from nelbo.data.conditioning import conditioned, one_hot
 from nelbo.data.datasets import DatasetInfo, catalogue
 from nelbo.data.fit import fit_spec
 from nelbo.data.sources import Data, columns_in, has_named_columns, load, names_in
@@ -10,6 +11,7 @@ from nelbo.data.spec import Column, DataSpec, Kind, Scaling
 from nelbo.data.splits import Split, split
 from nelbo.data.transforms import (
     Binarize,
+    ByColumn,
     Dequantize,
     Log,
     Log1p,
@@ -23,6 +25,7 @@ from nelbo.data.transforms import (
 __all__ = [
     "Batches",
     "Binarize",
+    "ByColumn",
     "Column",
     "Data",
     "DataSpec",
@@ -39,10 +42,12 @@ __all__ = [
     "Transform",
     "catalogue",
     "columns_in",
+    "conditioned",
     "fit_spec",
     "has_named_columns",
     "load",
     "names_in",
+    "one_hot",
     "split",
     "transform",
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch
+from nelbo.data.conditioning import context_codes, one_hot
 from nelbo.data.sources import Data
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import NoTransform, Transform
@@ -36,14 +37,14 @@ class Batches:
     drop_last
         Whether `epoch` leaves out a last batch that is short; `fixed` never does.
     labels
-        Whether batches carry the labels.
+        Whether batches carry the labels. Where the spec is conditioned on them they carry them as context as well.
 
     Raises
     ------
     ConfigError
         If `batch_size` is below 1.
     DataError
-        If there are no rows, or `drop_last` leaves no batch.
+        If there are no rows, or `drop_last` leaves no batch, or a row lacks the label that the spec conditions on.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class Batches:
         x, transform = _done_once(data.x, rows, transform, binary=spec.kind is Kind.BINARY)
         self._x = x.contiguous().to(device)
         self._label = None if data.label is None or not labels else data.label.to(device)
+        codes = context_codes(data, rows, spec)
+        self._codes = None if codes is None else codes.to(device)
+        self._classes = spec.context
         self._rows = rows.to(device)
         self._transform = transform
         self._size = batch_size
@@ -117,6 +121,7 @@ class Batches:
             yield Batch(
                 x=x,
                 x_in=self._seen(x) if self._scaled else None,
+                context=None if self._codes is None else one_hot(self._codes.index_select(0, index), self._classes),
                 log_jacobian=log_jacobian,
                 label=None if self._label is None else self._label.index_select(0, index),
                 index=index,

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nelbo.data.raw import Array
-from nelbo.data.spec import CONTINUOUS, Column, Kind, Layout
+from nelbo.data.spec import CONTINUOUS, DISCRETE, ON_DISCRETE, Column, Kind, Layout
 from nelbo.errors import DataError, unknown
 
-__all__ = ["Inference", "infer", "parse_kind", "some_names"]
+__all__ = ["Inference", "infer", "on_discrete", "parse_kind", "refuse_others", "some_names"]
 
 SMALL = 32  # integers below this in a table are levels, those that go beyond are counts
 FEW_LEVELS = 64  # integer images below this are levels, those that go beyond are bytes
@@ -22,6 +22,7 @@ GRID_TOLERANCE = 1e-5  # of a step, for k / 255 in single precision
 CHUNK = 1 << 22  # values looked at together
 INTEGERS = frozenset({Kind.BINARY, Kind.BYTE, Kind.LEVELS, Kind.COUNT, Kind.CATEGORICAL, Kind.ORDINAL})
 WITH_LEVELS = frozenset({Kind.BYTE, Kind.LEVELS, Kind.CATEGORICAL, Kind.ORDINAL})
+BY_COLUMN = "--likelihood mixed gives each column one of its own kind"
 
 
 @final
@@ -49,7 +50,7 @@ class _Facts:
 
 def parse_kind(text: str) -> Kind:
     """The kind of that name; a misspelt one is an error with the nearest."""
-    names = [kind.value for kind in Kind]
+    names = [kind.value for kind in Kind if kind is not Kind.MIXED]  # that is found column by column
     if text not in names:
         raise unknown("kind", text, names, DataError)
     return Kind(text)
@@ -83,6 +84,29 @@ def some_names(names: Sequence[str], most: int = 5) -> str:
     """At most five names, then how many more there are."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def on_discrete(columns: Sequence[Column]) -> str:
+    """The warning that every figure carries where a density scores discrete columns."""
+    return f"{ON_DISCRETE}: {some_names([column.name for column in columns])}"
+
+
+def refuse_others(name: str, trained_on: Sequence[Column], found: Sequence[Column]) -> None:
+    """Refuse columns with values that those trained on, of the same kinds, cannot take.
+
+    Raises
+    ------
+    DataError
+        With the first such column.
+    """
+    for ours, theirs in zip(trained_on, found, strict=True):
+        what = f"column {theirs.name!r} of {name!r} holds"
+        _check(what, theirs.low, theirs.high, theirs.whole, ours.kind, "; mend it, or train a run on these data")
+        if ours.kind in WITH_LEVELS - {Kind.BYTE} and theirs.high > ours.high:
+            raise DataError(
+                f"{what} values up to {theirs.high:.0f}, but the run was trained on its levels 0..{ours.high:.0f}; "
+                "leave those rows out, or train a run on these data"
+            )
 
 
 def _infer_image(values: Array, given: Kind | None, by: str) -> Inference:
@@ -136,17 +160,20 @@ def _infer_table(values: Array, names: Sequence[str], given: Kind | None, by: st
         kinds = [_column_kind(*each) for each in zip(facts.low, facts.high, facts.whole, strict=True)]
         joint, reason = _joint_kind(kinds)
     columns = tuple(
-        Column(name=name, kind=kind, low=float(low), high=float(high), distinct=int(distinct))
-        for name, kind, low, high, distinct in zip(names, kinds, facts.low, facts.high, facts.distinct, strict=True)
+        Column(name=name, kind=kind, low=float(low), high=float(high), distinct=int(distinct), whole=bool(whole))
+        for name, kind, low, high, distinct, whole in zip(
+            names, kinds, facts.low, facts.high, facts.distinct, facts.whole, strict=True
+        )
     )
-    discrete = [n for n, whole, d in zip(names, facts.whole, facts.distinct, strict=True) if whole or d == 1]
+    discrete = [column for column in columns if column.whole or column.distinct == 1]
     reasons, warnings = [reason], []
     if joint in CONTINUOUS and discrete:
+        helps = any(column.kind not in CONTINUOUS for column in discrete)
         reasons.append(
-            f"discrete or constant columns, {len(discrete)} of {len(names)}: {some_names(discrete)}; "
-            "drop them, or keep in mind that a density does not suit them"
+            f"{DISCRETE}, {len(discrete)} of {len(names)}: {some_names([c.name for c in discrete])}; "
+            f"drop them, or keep in mind that a density does not suit them{f' ({BY_COLUMN})' if helps else ''}"
         )
-        warnings.append(f"a density on discrete columns can grow without bound: {some_names(discrete)}")
+        warnings.append(on_discrete(discrete) + (f"; {BY_COLUMN}" if helps else ""))
     return Inference(joint, _levels(joint, float(facts.high.max())), columns, tuple(reasons), tuple(warnings))
 
 
@@ -183,11 +210,13 @@ _MEANING = {
 }
 
 
-def _check(what: str, low: float, high: float, whole: bool, kind: Kind) -> None:
+_ANOTHER_KIND = "; choose another --kind or leave it out to have it inferred"
+
+
+def _check(what: str, low: float, high: float, whole: bool, kind: Kind, remedy: str = _ANOTHER_KIND) -> None:
     bottom = 0.0 if kind is not Kind.REAL else -np.inf
     tops = {Kind.BINARY: 1.0, Kind.UNIT: 1.0, Kind.BYTE: 255.0}
     span = f"{what} values from {low:.6g} to {high:.6g}"
-    remedy = "; choose another --kind or leave it out to have it inferred"
     if low < bottom or high > tops.get(kind, np.inf) or (kind is Kind.POSITIVE and low <= 0):
         raise DataError(f"{span}, which kind {kind.value!r} cannot take{remedy}")
     if kind in INTEGERS and not whole:

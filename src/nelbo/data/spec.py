@@ -10,7 +10,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor
 
-__all__ = ["CONTINUOUS", "ON_THE_GRID", "Column", "DataSpec", "Kind", "Layout", "Scaling", "ScalingName"]
+__all__ = [
+    "CONTINUOUS",
+    "DISCRETE",
+    "ON_DISCRETE",
+    "ON_THE_GRID",
+    "Column",
+    "DataSpec",
+    "Kind",
+    "Layout",
+    "Scaling",
+    "ScalingName",
+]
 
 Layout = Literal["image", "table"]
 ScalingName = Literal["none", "unit", "standardise"]
@@ -29,10 +40,13 @@ class Kind(StrEnum):
     COUNT = "count"  # 0, 1, 2, ... without a ceiling
     CATEGORICAL = "categorical"  # codes without an order
     ORDINAL = "ordinal"  # codes with an order
+    MIXED = "mixed"  # columns, each of a kind of its own; only after --transform by-column
 
 
 CONTINUOUS = frozenset({Kind.UNIT, Kind.REAL, Kind.POSITIVE})
 ON_THE_GRID = "density on the raw grid, not a probability mass"
+DISCRETE = "discrete or constant columns"
+ON_DISCRETE = "a density on discrete columns can grow without bound"
 
 
 @final
@@ -46,6 +60,7 @@ class Column(BaseModel):
     low: float
     high: float
     distinct: int
+    whole: bool = False  # whether every value is an integer
 
 
 @final
@@ -90,6 +105,7 @@ class DataSpec(BaseModel):
     reading: Scaling | None = None
     columns: tuple[Column, ...] | None = None
     label_names: tuple[str, ...] | None = None
+    condition: Literal["none", "label"] = "none"  # what the model reads beside the data
     transform: str = "none"
     warnings: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -107,6 +123,11 @@ class DataSpec(BaseModel):
     def dim(self) -> int:
         """The number of values in a row."""
         return math.prod(self.event_shape)
+
+    @property
+    def context(self) -> int:
+        """The number of context features: one a class where the model is conditioned on the label, else 0."""
+        return len(self.label_names or ()) if self.condition == "label" else 0
 
     def explain(self) -> str:
         """What was found and why, one decision a line, for the user to read."""
@@ -128,6 +149,8 @@ class DataSpec(BaseModel):
         density
             Whether the likelihood is a density (Gaussian, logistic, ...) rather than a probability mass.
         """
+        if self.kind is Kind.MIXED:
+            return self._measure_by_column()
         return self._density_measure() if density else self._mass_measure()
 
     def _mass_measure(self) -> str:
@@ -141,6 +164,15 @@ class DataSpec(BaseModel):
         if self.levels is not None:
             return f"probability mass on levels 0..{self.levels - 1} per {cell}"
         return f"probability mass on the rounded values per {cell}"
+
+    def _measure_by_column(self) -> str:
+        """Of the default likelihood of each kind, and of every other that fits it."""
+        columns = self.columns or ()
+        continuous = sum(column.kind in CONTINUOUS for column in columns)
+        discrete = len(columns) - continuous
+        mass = f"probability mass on {_number(discrete, 'discrete')}" if discrete else ""
+        density = f"Lebesgue density in the data's own units on {_number(continuous, 'continuous')}"
+        return f"mixed: {mass} times {density}" if discrete and continuous else mass or density
 
     def _density_measure(self) -> str:
         transform = self.transform.split(":")[0]
@@ -156,6 +188,10 @@ class DataSpec(BaseModel):
         if ON_THE_GRID in self.warnings or self.kind not in CONTINUOUS:
             return "Lebesgue density on the raw grid (not a probability mass)"
         return "Lebesgue density in the data's own units"
+
+
+def _number(columns: int, what: str) -> str:
+    return f"the {what} column" if columns == 1 else f"the {columns} {what} columns"
 
 
 def _tensor(value: float | tuple[float, ...], event_shape: tuple[int, ...]) -> Tensor:

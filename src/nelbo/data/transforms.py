@@ -14,12 +14,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from nelbo.data.spec import CONTINUOUS, ON_THE_GRID, DataSpec, Kind, Scaling
+from nelbo.data.infer import on_discrete
+from nelbo.data.spec import CONTINUOUS, DISCRETE, ON_DISCRETE, ON_THE_GRID, DataSpec, Kind, Scaling
 from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.registry import parse_part
 
 __all__ = [
     "Binarize",
+    "ByColumn",
     "Dequantize",
     "Log",
     "Log1p",
@@ -242,6 +244,37 @@ class Logit(Transform):
         return _changed(spec, self, f"the likelihood sees the logit{first}", scaling=UNSCALED)
 
 
+@final
+class ByColumn(Transform):
+    """Values as they are, read column by column: each keeps the kind that was found for it."""
+
+    name = "by-column"
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Transformed:
+        return _floats(x), None
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return x
+
+    def spec(self, spec: DataSpec) -> DataSpec:
+        if spec.columns is None:
+            raise CompositionError(
+                f"{spec.name!r} has no columns, so that none has a kind of its own; leave out --transform by-column "
+                "and --likelihood mixed"
+            )
+        tally = {kind: sum(column.kind is kind for column in spec.columns) for kind in Kind}
+        found = ", ".join(f"{number} {kind.value}" for kind, number in tally.items() if number)
+        changed = _changed(
+            spec, self, f"each column is scored as what it is: {found}", kind=Kind.MIXED, keep_levels=False,
+            scaling=UNSCALED,
+        )  # fmt: skip
+        still = [c for c in spec.columns if c.kind in CONTINUOUS and (c.whole or c.distinct == 1)]
+        others = tuple(word for word in spec.warnings if not word.startswith(ON_DISCRETE))
+        reasons = tuple(reason for reason in changed.reasons if not reason.startswith(DISCRETE))
+        warnings = (*others, on_discrete(still)) if still else others
+        return changed.model_copy(update={"warnings": warnings, "reasons": reasons})
+
+
 def transform(text: str, spec: DataSpec) -> Transform:
     """The transform written as a part string, for data of this spec.
 
@@ -256,7 +289,7 @@ def transform(text: str, spec: DataSpec) -> Transform:
     if name not in _FITS:
         raise unknown("transform", name, _FITS)
     if spec.kind not in _FITS[name]:
-        fitting = [each for each, kinds in _FITS.items() if spec.kind in kinds]
+        fitting = [each for each, kinds in _FITS.items() if spec.kind in kinds and each != ByColumn.name]
         raise CompositionError(
             f"transform {name!r} does not suit {spec.name!r}, which is {spec.kind.value}; "
             f"for {spec.kind.value} data use one of: {', '.join(fitting)}"
@@ -271,6 +304,7 @@ def transform(text: str, spec: DataSpec) -> Transform:
 
 _BUILD: Mapping[str, Callable[[Mapping[str, Any], int | None], Transform]] = {
     "none": lambda settings, levels: NoTransform(),
+    "by-column": lambda settings, levels: ByColumn(),
     "binarize": lambda settings, levels: Binarize(str(settings.get("mode", "dynamic")), levels),
     "dequantize": lambda settings, levels: Dequantize(levels),
     "density": lambda settings, levels: RawDensity(),
@@ -281,6 +315,7 @@ _BUILD: Mapping[str, Callable[[Mapping[str, Any], int | None], Transform]] = {
 _SETTINGS: Mapping[str, frozenset[str]] = {"binarize": frozenset({"mode"}), "logit": frozenset({"squeeze"})}
 _FITS: Mapping[str, frozenset[Kind]] = {
     "none": frozenset(Kind),
+    "by-column": frozenset(Kind),
     "binarize": GRID | {Kind.UNIT},
     "dequantize": GRID | {Kind.COUNT},
     "density": GRID | {Kind.COUNT, Kind.BINARY, Kind.ORDINAL, Kind.UNIT, Kind.POSITIVE},

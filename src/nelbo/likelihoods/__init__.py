@@ -14,6 +14,7 @@ from nelbo.likelihoods.gamma import GammaLikelihood
 from nelbo.likelihoods.gaussian import GaussianLikelihood
 from nelbo.likelihoods.laplace import LaplaceLikelihood
 from nelbo.likelihoods.log_normal import LogNormalLikelihood
+from nelbo.likelihoods.mixed import MixedLikelihood
 from nelbo.likelihoods.negative_binomial import NegativeBinomialLikelihood
 from nelbo.likelihoods.ordinal import OrdinalLikelihood
 from nelbo.likelihoods.poisson import PoissonLikelihood
@@ -35,6 +36,7 @@ __all__ = [
     "GaussianLikelihood",
     "LaplaceLikelihood",
     "LogNormalLikelihood",
+    "MixedLikelihood",
     "NegativeBinomialLikelihood",
     "OrdinalLikelihood",
     "PoissonLikelihood",

@@ -1,5 +1,6 @@
 """Objectives: ways to fit a model, and the schedules of their weights."""
 
+from nelbo.objectives.aggregate import AggregatePosterior
 from nelbo.objectives.autoencoder import Autoencoder
 from nelbo.objectives.bounds import EvidenceLowerBound, ImportanceWeighted
 from nelbo.objectives.elbo import ELBO, AnalyticKL, SampledKL
@@ -8,6 +9,7 @@ from nelbo.objectives.schedules import Schedule, parse_schedule
 
 __all__ = [
     "ELBO",
+    "AggregatePosterior",
     "AnalyticKL",
     "Autoencoder",
     "EvidenceLowerBound",

@@ -2,6 +2,7 @@
 
 from nelbo.priors.categorical import CategoricalPrior
 from nelbo.priors.cauchy import CauchyPrior
+from nelbo.priors.conditional import ConditionalPrior
 from nelbo.priors.dirichlet import DirichletPrior
 from nelbo.priors.flow import FlowPrior
 from nelbo.priors.gamma import GammaPrior
@@ -10,6 +11,7 @@ from nelbo.priors.laplace import LaplacePrior
 from nelbo.priors.mixture import MixturePrior
 from nelbo.priors.normal import NormalPrior
 from nelbo.priors.one_hot import OneHotPrior
+from nelbo.priors.second_stage import SecondStagePrior
 from nelbo.priors.standard import StandardNormalPrior
 from nelbo.priors.sticks import StickBreakingPrior
 from nelbo.priors.vamp import VampPrior
@@ -17,6 +19,7 @@ from nelbo.priors.vamp import VampPrior
 __all__ = [
     "CategoricalPrior",
     "CauchyPrior",
+    "ConditionalPrior",
     "DirichletPrior",
     "FlowPrior",
     "GammaPrior",
@@ -25,6 +28,7 @@ __all__ = [
     "MixturePrior",
     "NormalPrior",
     "OneHotPrior",
+    "SecondStagePrior",
     "StandardNormalPrior",
     "StickBreakingPrior",
     "VampPrior",

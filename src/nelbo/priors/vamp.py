@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class VampPrior(Prior):
     ----------
     Tomczak and Welling (2018), VAE with a VampPrior, arXiv:1705.07120, eq. 9.
     """
+
+    takes_context: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ def _transform_words(wanted: Settings, spec: DataSpec) -> list[str]:
     name, _, mode = wanted.transform.partition(":mode=")
     if name == "none" and _is_automatic(wanted.likelihood, spec):
         return []
-    words = {"auto": [], "none": [], "binarize": ["--binarize", mode or "dynamic"]}.get(
+    words = {"auto": [], "none": [], "by-column": [], "binarize": ["--binarize", mode or "dynamic"]}.get(
         name, ["--transform", wanted.transform]
     )
     return words if wanted.likelihood == "auto" else [*words, "--likelihood", wanted.likelihood]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nelbo.core import Batch, Model
-from nelbo.data import Batches
+from nelbo.data import Batches, one_hot
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import StandardNormal
 from nelbo.models.latent import LatentVariableModel
@@ -36,6 +36,7 @@ class Encoded:
     spread: Tensor  # [N, D]  standard deviations of q(z given x)
     kl: Tensor | None  # [D]  mean KL per latent, nats; None where no closed form tells the latents apart
     label: Tensor | None  # [N]  -1 = missing
+    context: Tensor | None = None  # [N, C]
 
     @property
     def variance_of_means(self) -> Tensor:
@@ -60,7 +61,7 @@ class Views:
         """Whether p(z) is a standard normal, of which any projection is one too."""
         if not isinstance(self.model, LatentVariableModel):
             return False
-        return isinstance(self.model.prior(None, self.model.posterior), StandardNormal)
+        return isinstance(self.model.prior(self._contexts(1), self.model.posterior), StandardNormal)
 
     def some_rows(self, part: str, most: int) -> Tensor:
         """Row numbers of a part of the split, evenly spaced: files are often sorted by class."""
@@ -74,19 +75,21 @@ class Views:
     @torch.inference_mode()
     def encode(self, rows: Tensor) -> Encoded:
         """The posterior of each row."""
-        means, spreads, rates, labels = [], [], [], []
+        means, spreads, rates, labels, contexts = [], [], [], [], []
         for batch in self._batches(rows):
             q = self.model.encode(batch)
             means.append(q.mean)
             spreads.append(q.stddev)
-            kl = self._rate(q)
+            kl = self._rate(q, batch.context)
             rates += [] if kl is None or len(kl) != q.event_shape[0] else [kl.double()]
             labels += [] if batch.label is None else [batch.label]
+            contexts += [] if batch.context is None else [batch.context]
         return Encoded(
             mean=torch.cat(means),
             spread=torch.cat(spreads),
             kl=torch.cat(rates, 1).mean(1) if rates else None,
             label=torch.cat(labels) if labels else None,
+            context=torch.cat(contexts) if contexts else None,
         )
 
     @torch.inference_mode()
@@ -95,31 +98,47 @@ class Views:
         seen, made = [], []
         for batch in self._batches(rows):
             seen.append(self._inverse(batch.x))
-            made.append(self._inverse(self.model.decode(self.model.encode(batch).mean).mean))
+            made.append(self._inverse(self.model.decode(self.model.encode(batch).mean, batch.context).mean))
         return torch.cat(seen), torch.cat(made)
 
     @torch.inference_mode()
     def sample(self, n: int) -> tuple[Tensor, Tensor]:
-        """Means of p(x given z) at n draws of z from the prior, and one draw of x from each."""
-        means, draws = [], []
+        """Means of p(x given z) at n draws of z from the prior, and one draw of x from each.
+
+        A model conditioned on the label is given those of n evenly spaced training rows, class by class.
+        """
+        means, draws, contexts = [], [], self._contexts(n)
         with _own_noise():
             for start in range(0, n, CHUNK):
-                px = self.model.sample(min(CHUNK, n - start))
+                if contexts is None:
+                    px = self.model.sample(min(CHUNK, n - start))
+                else:
+                    px = self.model.sample(1, contexts[start : start + CHUNK])
                 means.append(self._inverse(px.mean))
                 draws.append(self._inverse(px.sample()))
         return torch.cat(means), torch.cat(draws)
 
     @torch.inference_mode()
-    def traverse(self, start: Tensor, latent: int, values: Tensor) -> Tensor:
-        """Means of p(x given z) as one latent of z [D] takes some values and the others stay."""
+    def traverse(self, start: Tensor, latent: int, values: Tensor, context: Tensor | None = None) -> Tensor:
+        """Means of p(x given z) as one latent of z [D] takes some values and the others, and the context [C], stay."""
         z = start.repeat(len(values), 1)
         z[:, latent] = values
-        return self._inverse(self.model.decode(z).mean)
+        given = None if context is None else context.expand(len(values), -1)
+        return self._inverse(self.model.decode(z, given).mean)
 
-    def _rate(self, q: Distribution) -> Tensor | None:
+    def _contexts(self, n: int) -> Tensor | None:
+        """Those of n evenly spaced training rows, repeated where there are fewer, sorted by class."""
+        spec, label = self.job.spec, self.job.data.label
+        if not spec.context or label is None:
+            return None
+        rows = self.job.split.train
+        places = torch.linspace(0, len(rows) - 1, n).round().long()
+        return one_hot(label[rows[places]].sort().values, spec.context)
+
+    def _rate(self, q: Distribution, context: Tensor | None) -> Tensor | None:
         if not isinstance(self.model, LatentVariableModel):
             return None
-        return rate(q, self.model.prior(None, self.model.posterior))
+        return rate(q, self.model.prior(context, self.model.posterior))
 
     def _inverse(self, x: Tensor) -> Tensor:
         return self.job.transform.inverse(x).float()

@@ -94,7 +94,7 @@ def scored_by_mass(model: Model, job: Job) -> tuple[Model, Job]:
         job.settings.min_log_variance,
     )  # fmt: skip
     with torch.no_grad():
-        part.get_parameter("dispersion.raw").copy_(gaussian.get_parameter("raw_log_variance"))
+        part.get_parameter("dispersion.learned.raw").copy_(gaussian.get_parameter("raw_log_variance.raw"))
     reads = prepare(job.settings.model_copy(update={"transform": "none", "likelihood": "poisson", **READS}), job.data)
     return LatentVariableModel(fitted.prior, fitted.posterior, part), reads
 

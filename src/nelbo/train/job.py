@@ -16,7 +16,7 @@ from torch import nn
 
 from nelbo import recipes
 from nelbo.core import Model, SinglePhase
-from nelbo.data import Batches, Data, DataSpec, Split, Transform, fit_spec, load, split
+from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.errors import ConfigError
 from nelbo.objectives.schedules import parse_schedule
@@ -91,6 +91,8 @@ def prepare(settings: Settings, data: Data | None = None) -> Job:
     transform_string, likelihood = recipes.choose_transform(data.spec, settings)
     transform = make_transform(transform_string, data.spec)
     spec = fit_spec(data, parts, transform, settings.scaling)
+    if settings.condition == "label":
+        spec = conditioned(spec, data, parts)
     settings = settings.model_copy(
         update={
             "transform": transform.name,

@@ -34,7 +34,11 @@ def latent_space(subject: Subject) -> Markup:
     )
     words = [f"{shown}.", projection.words]
     if encoded.label is not None:
-        words.append("Labels were not used in training; names stand at the median of their class.")
+        told = subject.spec.condition == "label"
+        used = (
+            "The model is told the label, so that z need not carry it" if told else "Labels were not used in training"
+        )
+        words.append(f"{used}; names stand at the median of their class.")
     if projection.shows_prior:
         words.append("The dashed circle holds 86 % of the prior.")
     chart = latent_map(projection, encoded.label, subject.raw_spec.label_names or ())
@@ -48,13 +52,14 @@ def traversals(subject: Subject) -> Markup:
     mean = subject.encoded.mean
     spread = torch.nan_to_num(subject.encoded.spread, posinf=0.0)  # tails too heavy for a variance
     start = mean[len(mean) // 2]
+    given = None if subject.encoded.context is None else subject.encoded.context[len(mean) // 2]
     centre = mean.mean(0)
     width = (mean.var(0, correction=0) + spread.square().mean(0)).sqrt()
     steps = FEW if max(subject.raw_spec.event_shape[-2:]) > LARGE else MANY
     walk = torch.linspace(-FAR, FAR, steps)
     lines = []
     for latent in subject.encoded.by_activity[:WALKS].tolist():
-        images = subject.views.traverse(start, latent, centre[latent] + walk * width[latent])
+        images = subject.views.traverse(start, latent, centre[latent] + walk * width[latent], given)
         picture = as_image(strip(subject.display.thumbnails(images)), f"Decoded images as latent {latent + 1} moves")
         carried = "" if subject.encoded.kl is None else f"{nats(float(subject.encoded.kl[latent]))} nats"
         lines += [element("p", join((f"latent {latent + 1}", carried), Markup("<br>")), class_="strip-label"), picture]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nelbo.report.charts import training_curves
 from nelbo.report.html import Markup, element, figure, section
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count
+from nelbo.report.wording import count, nats
 
 __all__ = ["training"]
 
@@ -26,7 +26,23 @@ def training(subject: Subject) -> Markup:
         "Training",
         element("p", course),
         figure(training_curves(history, settings.lr, settings.beta), _caption(subject)),
+        *_refit(subject),
     )
+
+
+def _refit(subject: Subject) -> list[Markup]:
+    """A word on a prior that was fitted after this training."""
+    refit = subject.config.get("refit")
+    if refit is None:
+        return []
+    error = refit["gain_standard_error"]
+    words = (
+        f"Afterwards another prior, {refit['prior']['after']}, was fitted to the codes of the training rows, with the "
+        f"encoder and the decoder as they were: {nats(refit['gain'])} nats"
+        f"{'' if error is None else f' ± {nats(error)}'} more a datum on {refit['n']:,} {refit['split']} rows, paired. "
+        f"The curves are those of the training before, with the prior {refit['prior']['before']}."
+    )
+    return [element("p", words, class_="note")]
 
 
 def _caption(subject: Subject) -> str:
