@@ -91,7 +91,7 @@ class Terms:
     q: Distribution
     log_pz: Tensor | None = None  # [K, B]  None where there is no density
     log_qz: Tensor | None = None  # [K, B]
-    kl: Tensor | None = None  # [G, K or 1, B]  closed form, per latent dimension, group or layer
+    kl: Tensor | None = None  # [G, K or 1, B]  closed form (in part, if K), per latent dimension, group or layer
     log_r: Tensor | None = None  # [K, B]  log sample weights, default -log K
     penalties: Mapping[str, Tensor] = field(default_factory=dict)  # in the loss, never in the bound
 

@@ -18,6 +18,7 @@ from torch.distributions.constraints import Constraint
 from nelbo.distributions.normal import DiagonalNormal
 from nelbo.errors import CompositionError, ConfigError
 
+START = 0.01  # of the weights that make a map other than the identity
 FIXED_DRAWS = 256  # for moments that have no closed form
 
 
@@ -55,13 +56,22 @@ def layer_sizes(hidden: Sequence[int] | int) -> tuple[int, ...]:
 
 
 def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[int]) -> nn.ModuleList:
-    """Masked autoregressive affine maps that read D values and a context, each in the order opposite to the last."""
+    """Masked autoregressive affine maps that read D values and a context, each in the order opposite to the last.
+
+    They start next to the identity: the last layer of each network at a hundredth of its random weights, without bias.
+    """
     forwards = torch.arange(dim)
     make = zuko().MaskedAutoregressiveTransform
-    return nn.ModuleList(
+    maps = nn.ModuleList(
         make(dim, context, order=forwards if i % 2 == 0 else forwards.flip(0), hidden_features=tuple(hidden))
         for i in range(steps)
     )
+    with torch.no_grad():
+        for each in maps:
+            last = [layer for layer in each.get_submodule("hyper").children() if isinstance(layer, nn.Linear)][-1]
+            last.weight.mul_(START)
+            last.bias.zero_()
+    return maps
 
 
 def spline_steps(dim: int, context: int, steps: int, bins: int, hidden: Sequence[int]) -> nn.ModuleList:
@@ -173,7 +183,7 @@ class Pushed(Distribution):
 
     def rsample_with_log_prob(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> tuple[Tensor, Tensor]:
         """A draw and its log density, in one pass."""
-        return self._push(self.base.rsample(sample_shape))
+        return self._scored(self.base.rsample(sample_shape))
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D] gives."""
@@ -181,7 +191,7 @@ class Pushed(Distribution):
 
     def from_noise_with_log_prob(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The draw that standard normal noise [..., D] gives, and its log density, in one pass."""
-        return self._push(self.base.from_noise(noise))
+        return self._scored(self.base.from_noise(noise))
 
     def stopped(self) -> Pushed:
         """The same distribution with its parameters constant.
@@ -207,12 +217,17 @@ class Pushed(Distribution):
             total = total + ladj
         return self.base.log_prob(value) + total
 
-    def _push(self, e: Tensor) -> tuple[Tensor, Tensor]:
-        log_density = self.base.log_prob(e)
+    def push(self, e: Tensor) -> tuple[Tensor, Tensor]:
+        """T(e), [..., D], and log abs(det dT / de), [...]."""
+        total = e.new_zeros(())
         for transform in self.transforms:
             e, ladj = transform.call_and_ladj(e)
-            log_density = log_density - ladj
-        return e, log_density
+            total = total + ladj
+        return e, total
+
+    def _scored(self, e: Tensor) -> tuple[Tensor, Tensor]:
+        z, ladj = self.push(e)
+        return z, self.base.log_prob(e) - ladj
 
     def _fixed(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)

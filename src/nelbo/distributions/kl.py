@@ -16,6 +16,7 @@ from torch.distributions import Distribution
 
 from nelbo.distributions.beta import log_beta
 from nelbo.distributions.diagonal_beta import DiagonalBeta
+from nelbo.distributions.flows import Pushed
 from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.location_scale import (
     DiagonalCauchy,
@@ -40,6 +41,24 @@ def rate(q: Distribution, p: Distribution) -> Tensor | None:
     """
     closed_form = _TABLE.get((type(q), type(p)))
     return None if closed_form is None else closed_form(q, p)
+
+
+def rate_of_draws(q: Distribution, p: Distribution, samples: int) -> tuple[Tensor, Tensor] | None:
+    r"""K draws z = T(e) of a flow q, [K, B, D], and an estimate of KL(q || p) by each, [1, K, B]; None without a flow.
+
+    Against a prior to which the base q_0 of the flow has a closed-form KL,
+
+        KL(q_0 || p) + log p(e) - log p(T(e)) - log abs(det dT / de),    e ~ q_0,
+
+    is log q(z) - log p(z) with log q_0(e) - log p(e) replaced by its mean: unbiased, and without noise where T is the
+    identity, as it is for latents that a posterior leaves at the prior.
+    """
+    of_base = rate(q.base, p) if isinstance(q, Pushed) else None
+    if not isinstance(q, Pushed) or of_base is None:
+        return None
+    e = q.base.rsample((samples,))
+    z, ladj = q.push(e)
+    return z, (of_base.sum(0) + p.log_prob(e) - p.log_prob(z) - ladj).unsqueeze(0)
 
 
 def _diagonal_standard(q: DiagonalNormal, p: StandardNormal) -> Tensor:

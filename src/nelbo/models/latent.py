@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from nelbo.core import Batch, Draw, Likelihood, Model, Posterior, Prior, Space, Terms
 from nelbo.distributions.drawing import rsample_with_log_prob
-from nelbo.distributions.kl import rate
+from nelbo.distributions.kl import rate, rate_of_draws
 from nelbo.errors import CompositionError
 from nelbo.registry import register, registered
 
@@ -68,14 +68,18 @@ class LatentVariableModel(Model):
     def terms(self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False) -> Terms:
         """The pieces of the bound for K = `samples` draws.
 
-        With `analytic`, the KL is in closed form where one is known for this pair of prior and posterior; where none
-        is, the densities are returned instead and the KL is a Monte Carlo one.
+        With `analytic`, the KL is in closed form where one is known for this pair of prior and posterior, or estimated
+        with its closed-form part (a flow, `rate_of_draws`); else the densities are returned and the KL is Monte Carlo.
         """
         posterior = self.posterior
         q = posterior(batch.inputs, batch.context)
         prior = self.prior
         p = prior(batch.context, posterior)
         closed_form = rate(q, p) if analytic else None
+        drawn = rate_of_draws(q, p, samples) if analytic and closed_form is None and draw is Draw.PATHWISE else None
+        if drawn is not None:
+            z, kl = drawn
+            return Terms(z, self.likelihood.log_px(prior.code(z), batch), q, kl=kl)
         scored = closed_form is None and posterior.has_density
         z, log_qz = rsample_with_log_prob(q, samples, draw, density=scored)
         log_px = self.likelihood.log_px(prior.code(z), batch)
