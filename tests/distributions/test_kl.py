@@ -13,6 +13,7 @@ from nelbo.distributions import DiagonalNormal, LogitBernoulli, StandardNormal, 
 from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.kl import _TABLE
+from nelbo.distributions.kumaraswamy import Kumaraswamy
 from nelbo.distributions.location_scale import (
     DiagonalCauchy,
     DiagonalGumbel,
@@ -94,6 +95,10 @@ def others() -> dict[str, tuple[Distribution, Distribution]]:
             DiagonalBeta(0.5 * loc + 0.5, log_scale),
             DiagonalBeta(0.5 * random(3, seed=4), 0.5 * random(3, seed=5)),
         ),
+        "kumaraswamy and beta": (
+            Kumaraswamy(0.5 * loc + 0.5, log_scale),
+            DiagonalBeta(0.5 * random(3, seed=4), 0.5 * random(3, seed=5)),
+        ),
         "dirichlet and dirichlet": (Dirichlet(0.5 * loc + 0.5), Dirichlet(0.5 * random(3, seed=4))),
         "one-hot and one-hot": (StraightThroughOneHot(raw, 0.7), StraightThroughOneHot(random(3, 3, seed=4), 1.0)),
         "laplace and laplace": (families["laplace"], laplace),
@@ -140,6 +145,7 @@ ENDS = {
     "log-normal": (DiagonalLogNormal, [(m, s) for m in (-20.0, 20.0) for s in (-7.0, 1.5)], DiagonalGamma),
     "gamma": (DiagonalGamma, [(m, k) for m in (-20.0, 20.0) for k in (-1.6, 10.0)], DiagonalGamma),
     "beta": (DiagonalBeta, [(a, b) for a in (-0.7, 10.0) for b in (-0.7, 10.0)], DiagonalBeta),
+    "kumaraswamy": (Kumaraswamy, [(a, b) for a in (-6.9, 6.0) for b in (-1.0, 6.0)], DiagonalBeta),
     "cauchy": (DiagonalCauchy, [(m, s) for m in (0.0, 1e15) for s in (-7.0, 20.0)], DiagonalCauchy),
     "gumbel": (DiagonalGumbel, [(m, s) for m in (0.0, 1e6) for s in (-7.0, 20.0)], DiagonalNormal),
     "dirichlet": (Dirichlet, [(-1.6,), (10.0,)], Dirichlet),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import mpmath
 import numpy as np
@@ -115,3 +116,20 @@ def test_the_logarithm_of_one_minus_exp_keeps_its_digits() -> None:
     with mpmath.workdps(400):
         expected = [float(mpmath.log(1 - mpmath.exp(mpmath.mpf(float(value))))) for value in t]
     np.testing.assert_allclose(log1mexp(t), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("a", [0.1, 1.0, 3.0, 50.0])
+@pytest.mark.parametrize("b", [0.2, 1.0, 5.0, 50.0])
+def test_means_of_logarithms_are_those_of_adaptive_quadrature(a: float, b: float) -> None:
+    """In t = -log u, u the quantile: 1 - v^a = exp(-t / b), t ~ Exp(1)."""
+    with mpmath.workdps(200):
+
+        def log_v(t: mpmath.mpf) -> mpmath.mpf:
+            return mpmath.log(-mpmath.expm1(-t / b)) / a
+
+        def mean(f: Callable[[mpmath.mpf], mpmath.mpf]) -> float:
+            return float(mpmath.quad(lambda t: f(t) * mpmath.exp(-t), [0, 1e-12, 1e-3, 1, 10, 80]))
+
+        expected = mean(log_v), mean(lambda t: mpmath.log(-mpmath.expm1(log_v(t))))
+    np.testing.assert_allclose(law(a, b).mean_log().item(), expected[0], rtol=1e-6)
+    np.testing.assert_allclose(law(a, b).mean_log1m().item(), expected[1], rtol=1e-5)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from nelbo.networks.mlp import apply
 from nelbo.posteriors.sizes import check_outputs
 from nelbo.registry import register
 
+START = (math.log(math.expm1(1.0)), math.log(math.expm1(5.0)))  # raw shapes of Kumaraswamy(1, 5) = Beta(1, 5)
 LEAST = 1e-3  # of both shapes: below, nearly all mass is within a rounding error of 0 or 1
 
 
@@ -27,7 +30,9 @@ class KumaraswamyPosterior(Posterior):
     Parameters
     ----------
     network
-        Emits [N, 2 D]: raw a, then raw b; each shape is softplus(raw) + 0.001.
+        Emits [N, 2 D]: raw a, then raw b. The shapes are softplus(raw + start) + 0.001, so that outputs of 0 give the
+        sticks of a stick-breaking prior of concentration 5: were they halves, the weight of the twentieth stick would
+        be a millionth, and it would never be used.
     dim
         D, the number of sticks.
 
@@ -45,6 +50,6 @@ class KumaraswamyPosterior(Posterior):
         self.dim = dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Kumaraswamy:
-        shapes = F.softplus(full_precision(apply(self.network, x, context))) + LEAST
-        log_a, log_b = shapes.log().chunk(2, -1)
+        raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        log_a, log_b = (torch.log(F.softplus(each + start) + LEAST) for each, start in zip(raw, START, strict=True))
         return Kumaraswamy(log_a, log_b)
