@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -9,11 +10,11 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import integrate, stats
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from nelbo.distributions.kumaraswamy import Kumaraswamy, log1mexp
+from nelbo.distributions.kumaraswamy import Kumaraswamy
 
 SHAPES = pytest.mark.parametrize(("a", "b"), [(1.0, 5.0), (0.3, 0.7), (4.0, 2.5), (30.0, 0.05), (0.05, 30.0)])
 
@@ -111,25 +112,18 @@ def test_extreme_shapes_and_noise_stay_inside_in_single_precision(log_a: float, 
     assert all(bool(torch.isfinite(g).all()) for g in gradients)
 
 
-def test_the_logarithm_of_one_minus_exp_keeps_its_digits() -> None:
-    t = -torch.logspace(-300, 2, 200, dtype=torch.float64)
-    with mpmath.workdps(400):
-        expected = [float(mpmath.log(1 - mpmath.exp(mpmath.mpf(float(value))))) for value in t]
-    np.testing.assert_allclose(log1mexp(t), expected, rtol=1e-13)
-
-
 @pytest.mark.parametrize("a", [0.1, 1.0, 3.0, 50.0])
 @pytest.mark.parametrize("b", [0.2, 1.0, 5.0, 50.0])
 def test_means_of_logarithms_are_those_of_adaptive_quadrature(a: float, b: float) -> None:
     """In t = -log u, u the quantile: 1 - v^a = exp(-t / b), t ~ Exp(1)."""
-    with mpmath.workdps(200):
 
-        def log_v(t: mpmath.mpf) -> mpmath.mpf:
-            return mpmath.log(-mpmath.expm1(-t / b)) / a
+    def log_v(t: float) -> float:
+        return math.log1p(-math.exp(-t / b)) / a if t > b else math.log(-math.expm1(-t / b)) / a
 
-        def mean(f: Callable[[mpmath.mpf], mpmath.mpf]) -> float:
-            return float(mpmath.quad(lambda t: f(t) * mpmath.exp(-t), [0, 1e-12, 1e-3, 1, 10, 80]))
+    def mean(f: Callable[[float], float]) -> float:
+        pieces = itertools.pairwise([1e-12, 1e-6, 1e-3, 1.0, 10.0, 100.0])
+        return sum(integrate.quad(lambda t: f(t) * math.exp(-t), *piece)[0] for piece in pieces)
 
-        expected = mean(log_v), mean(lambda t: mpmath.log(-mpmath.expm1(log_v(t))))
+    expected = mean(log_v), mean(lambda t: math.log(-math.expm1(log_v(t))))
     np.testing.assert_allclose(law(a, b).mean_log().item(), expected[0], rtol=1e-6)
     np.testing.assert_allclose(law(a, b).mean_log1m().item(), expected[1], rtol=1e-5)

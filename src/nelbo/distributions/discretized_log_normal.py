@@ -11,6 +11,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import HALF_LOG_2PI
+from nelbo.distributions.special import log1mexp
 
 SUMMED = 64  # terms of the mean summed one by one
 NARROW = 1e-4  # standard deviations; over a narrower interval the density is an exponential for all digits
@@ -89,7 +90,7 @@ class DiscretizedLogNormal(Distribution):
         narrow = width < NARROW
         # The gap is kept off 0 where another form is taken: the gradient of its logarithm would be a NaN.
         gap = (torch.special.log_ndtr(far) - log_near).where(~narrow & (x > 0), -1.0)
-        wide = log_near + torch.log(-torch.expm1(gap))
+        wide = log_near + log1mexp(gap)
         middle, safe = low + 0.5 * width, torch.where(narrow, width, NARROW)
         slim = -0.5 * middle.square() - HALF_LOG_2PI + safe.log() + _log_sinhc(0.5 * middle * safe)
         inner = torch.where(narrow, slim, wide)
@@ -102,4 +103,4 @@ def _log_sinhc(u: Tensor) -> Tensor:
     square = torch.where(small, u, 0.0).square()
     series = square * (1 / 6 - square * (1 / 180 - square / 2835))
     size = torch.where(small, 1.0, u).abs()
-    return torch.where(small, series, size + torch.log(-torch.expm1(-2 * size)) - math.log(2) - size.log())
+    return torch.where(small, series, size + log1mexp(-2 * size) - math.log(2) - size.log())

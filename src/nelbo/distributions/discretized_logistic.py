@@ -10,6 +10,8 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.special import log1mexp
+
 
 @final
 class DiscretizedLogistic(Distribution):
@@ -77,6 +79,6 @@ class DiscretizedLogistic(Distribution):
         centred = value - self.loc
         below = F.logsigmoid((centred + 0.5) * inverse)  # log P(x <= value)
         above = F.logsigmoid((0.5 - centred) * inverse)  # log P(x >= value)
-        width = torch.log(-torch.expm1(-inverse))
+        width = log1mexp(-inverse)
         inner = below + above + width
         return torch.where(value <= 0, below, torch.where(value >= self.levels - 1, above, inner))

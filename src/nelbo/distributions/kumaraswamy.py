@@ -11,6 +11,8 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.special import log1mexp
+
 PSI_OF_ONE = -0.5772156649015329  # digamma(1), minus Euler's constant
 NODES, REACH = 24, 3.0
 
@@ -103,21 +105,6 @@ class Kumaraswamy(Distribution):
         """E[v^n] = b B(1 + n/a, b)."""
         first, b = 1 + order * torch.exp(-self.log_a), self.log_b.exp()
         return torch.exp(self.log_b + torch.lgamma(first) + torch.lgamma(b) - torch.lgamma(first + b))
-
-
-def log1mexp(t: Tensor) -> Tensor:
-    """log(1 - exp(t)) for t < 0, by the branch that keeps its digits; t within a rounding error of 0 counts as there.
-
-    References
-    ----------
-    Mächler (2012), Accurately computing log(1 - exp(-abs(a))), equation 7.
-    """
-    t = t.clamp(max=-torch.finfo(t.dtype).tiny)
-    near = t > -math.log(2.0)
-    # Each branch sees a harmless value where the other is taken: infinity times 0 is NaN in a gradient.
-    close = torch.log(-torch.expm1(torch.where(near, t, -1.0)))
-    far = torch.log1p(-torch.exp(torch.where(near, -1.0, t)))
-    return torch.where(near, close, far)
 
 
 def _inside(u: Tensor) -> Tensor:

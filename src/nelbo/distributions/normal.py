@@ -12,6 +12,8 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.special import log1mexp
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -39,7 +41,7 @@ class Floored(nn.Module, ABC):
     def inverse(self, log_variance: Tensor) -> Tensor:
         """The raw output that gives a log-variance above the floor."""
         gap = log_variance - self.floor
-        return log_variance + torch.log(-torch.expm1(-gap))
+        return log_variance + log1mexp(-gap)
 
     def share_at_floor(self, out: Tensor) -> Tensor:
         """Share of this module's outputs within 0.1 of the floor, a scalar."""
