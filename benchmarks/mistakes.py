@@ -74,8 +74,8 @@ MISTAKES = (
     Mistake(
         "a flow that adds its log-determinants",
         "distributions/flows.py",
-        "log_density = log_density - ladj",
-        "log_density = log_density + ladj",
+        "return z, self.base.log_prob(e) - ladj",
+        "return z, self.base.log_prob(e) + ladj",
         "posteriors/test_flows.py",
     ),
     Mistake(
@@ -203,6 +203,20 @@ MISTAKES = (
         "before = torch.cat([torch.zeros_like(left[..., :1]), left[..., :-1]], -1)",
         "before = left",
         "priors",
+    ),
+    Mistake(
+        "a control variate that forgets the density it takes away",
+        "distributions/kl.py",
+        "of_base.sum(0) + p.log_prob(e) - p.log_prob(z) - ladj",
+        "of_base.sum(0) - p.log_prob(z) - ladj",
+        "posteriors/test_flows.py",
+    ),
+    Mistake(
+        "sticks whose KL has the mean of log v for that of log(1 - v)",
+        "distributions/kl.py",
+        "(d - 1) * q.mean_log1m()",
+        "(d - 1) * q.mean_log()",
+        "distributions/test_kl.py",
     ),
     Mistake(
         "an estimate that averages log weights",

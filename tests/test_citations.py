@@ -23,6 +23,7 @@ def test_every_recipe_and_every_data_set_has_a_source() -> None:
 def test_authors_are_shortened_as_in_a_text() -> None:
     assert citations.find("kingma2014").short == "Kingma & Welling (2014)"
     assert citations.find("higgins2017").short == "Higgins et al. (2017)"
+    assert citations.find("nazabal2020").short == "Nazábal et al. (2020)"
 
 
 def test_parts_in_use_bring_their_sources() -> None:

@@ -11,6 +11,8 @@ import torch
 import typer
 
 from nelbo.cli.app import app
+from nelbo.data import Kind
+from nelbo.registry import registered
 from nelbo.reproduce import REPRODUCTIONS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -39,3 +41,22 @@ def test_the_python_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pyte
     for block in blocks:
         exec(compile(block.replace('"epochs": 50', '"epochs": 2'), "README.md", "exec"), names)
     assert (tmp_path / "runs" / "mine" / "model" / "model.safetensors").exists()
+
+
+def kinds() -> str:
+    """The table of kinds of data, from the registry."""
+    likelihoods = dict(registered("likelihood"))
+    lines = ["| kind | likelihoods that fit as it is | after a named transform |", "|---|---|---|"]
+    for kind in Kind:
+        fits = [name for name, cls in likelihoods.items() if kind in cls.fits]
+        ways: dict[str, list[str]] = {}
+        for name, cls in likelihoods.items():
+            for way in getattr(cls, "after", {}).get(kind, ()):
+                ways.setdefault(way, []).append(name)
+        after = "; ".join(f"{way}: {', '.join(names)}" for way, names in ways.items())
+        lines.append(f"| {kind.value} | {', '.join(fits)} | {after} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_table_of_kinds_is_that_of_the_registry() -> None:
+    assert kinds() in README, f"README.md should hold:\n{kinds()}"

@@ -11,8 +11,8 @@ from nelbo.errors import CompositionError
 from nelbo.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP
-from nelbo.posteriors import CauchyPosterior, GaussianPosterior
-from nelbo.priors import CauchyPrior, LaplacePrior, StandardNormalPrior
+from nelbo.posteriors import CauchyPosterior, GaussianPosterior, RelaxedCategoricalPosterior
+from nelbo.priors import CategoricalPrior, CauchyPrior, LaplacePrior, StandardNormalPrior
 
 
 def model(context: int = 0) -> LatentVariableModel:
@@ -113,6 +113,12 @@ def test_groups_name_the_slices_of_z() -> None:
 def test_prior_and_posterior_of_unlike_size_are_refused() -> None:
     with pytest.raises(CompositionError, match="the prior has 3 latent dimensions but the posterior 2"):
         LatentVariableModel(StandardNormalPrior(3), GaussianPosterior(MLP(6, 4)), GaussianLikelihood(MLP(2, 6), (6,)))
+
+
+def test_categories_grouped_otherwise_are_refused() -> None:
+    posterior = RelaxedCategoricalPosterior(MLP(5, 6), 6, groups=3)
+    with pytest.raises(CompositionError, match=r"'categorical' has 2 groups .* but .*'relaxed-categorical' 3; give"):
+        LatentVariableModel(CategoricalPrior(6, groups=2), posterior, GaussianLikelihood(MLP(6, 5), (5,)))
 
 
 @pytest.mark.parametrize("prior", [StandardNormalPrior(3), LaplacePrior(3)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from nelbo.errors import CompositionError, ConfigError
+from nelbo.errors import ConfigError
 from nelbo.networks import MLP
 from nelbo.posteriors import RelaxedCategoricalPosterior
 from nelbo.priors import CategoricalPrior
@@ -34,12 +34,6 @@ def test_outputs_are_logits_group_by_group() -> None:
     q = RelaxedCategoricalPosterior(network, 6, groups=2, temperature=0.3)(x)
     torch.testing.assert_close(q.logits, network(x).view(4, 2, 3))
     assert q.temperature == 0.3
-
-
-def test_groups_that_differ_are_refused_with_the_remedy() -> None:
-    posterior = RelaxedCategoricalPosterior(MLP(5, 6), 6, groups=3)
-    with pytest.raises(CompositionError, match=r"2 groups .* but the posterior 3; .*relaxed-categorical:groups=2"):
-        CategoricalPrior(6, groups=2)(None, posterior)
 
 
 @pytest.mark.parametrize("wrong", [{"groups": 4}, {"groups": 0}, {"groups": 6}, {"temperature": 0.0}])

@@ -12,9 +12,7 @@ from scipy.special import gamma
 
 from nelbo.core import Prior
 from nelbo.distributions import StandardNormal
-from nelbo.errors import CompositionError, ConfigError
-from nelbo.networks import MLP
-from nelbo.posteriors import StraightThroughCategoricalPosterior
+from nelbo.errors import ConfigError
 from nelbo.priors import (
     CauchyPrior,
     DirichletPrior,
@@ -82,9 +80,6 @@ def test_a_one_hot_prior_gives_every_code_the_same_mass() -> None:
     z = prior().sample((50,))
     torch.testing.assert_close(prior().log_prob(z).exp(), torch.full((50,), 1 / 9))
     torch.testing.assert_close(prior.code(z), z)
-    posterior = StraightThroughCategoricalPosterior(MLP(5, 6), 6, groups=3)
-    with pytest.raises(CompositionError, match=r"but the posterior 3; .*straight-through-categorical:groups=2"):
-        prior(None, posterior)
 
 
 @pytest.mark.parametrize("dim", [2, 3, 10])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import final
 
+ACCENT = re.compile(r"""\{\\(['"`^~])(\w)\}""")  # {\'e}
+COMBINING = {"'": "\u0301", '"': "\u0308", "`": "\u0300", "^": "\u0302", "~": "\u0303"}
 FIRST = 2  # authors named in a short form; with more, the first and "et al."
 
 
@@ -27,7 +31,7 @@ class Citation:
     @property
     def short(self) -> str:
         """As in a text: Kingma & Welling (2014)."""
-        families = [author.partition(",")[0] for author in self.authors]
+        families = [_plain(author.partition(",")[0]) for author in self.authors]
         named = " & ".join(families) if len(families) <= FIRST else f"{families[0]} et al."
         return named if self.year is None else f"{named} ({self.year})"
 
@@ -47,3 +51,8 @@ class Citation:
         }
         lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
         return f"@{self.kind}{{{self.key},\n" + ",\n".join(lines) + "\n}"
+
+
+def _plain(text: str) -> str:
+    """LaTeX accents as letters."""
+    return ACCENT.sub(lambda found: unicodedata.normalize("NFC", found[2] + COMBINING[found[1]]), text)

@@ -38,7 +38,8 @@ def train(
     posterior: Annotated[
         str | None,
         typer.Option(
-            help="gaussian, full-gaussian, iaf:steps=2,hidden=320, kumaraswamy, delta (default: gaussian).",
+            help="gaussian, full-gaussian, iaf:steps=2,hidden=320, kumaraswamy, delta; nelbo parts lists them "
+            "(default: gaussian).",
             rich_help_panel=Model,
         ),
     ] = None,
@@ -46,7 +47,7 @@ def train(
         str | None,
         typer.Option(
             help="bernoulli, discretized-logistic, continuous-bernoulli, gaussian[:sigma=unit|shared|dimension|datum], "
-            "mixed (tables: for each column one of its kind), mixed:ordinal=grade+stars. "
+            "mixed (tables: for each column one of its kind), mixed:ordinal=grade+stars; nelbo parts lists them. "
             "By kind of data if left out: grey or coloured bytes (mnist) take the discretized-logistic, 0/1 data the "
             "bernoulli, values in 0..1 the continuous-bernoulli, real numbers the gaussian.",
             rich_help_panel=Model,

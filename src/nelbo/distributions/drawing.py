@@ -83,10 +83,13 @@ def rsample_with_log_prob(
     )
 
 
-def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_common(
+    q: Distribution, samples: int, generator: torch.Generator, like: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """K draws [K, B, D] from noise that every row shares, and their log densities [K, B].
 
-    With common noise a row's score does not depend on its neighbours.
+    With common noise a row's score does not depend on its neighbours. The noise has the type and the device of `like`,
+    of the mean of q if left out (which some distributions draw to find).
 
     Raises
     ------
@@ -96,7 +99,8 @@ def draw_common(q: Distribution, samples: int, generator: torch.Generator) -> tu
     if not isinstance(q, FromNoise):
         raise CompositionError(f"{type(q).__name__} cannot draw with noise common to all rows")
     size = q.noise_size if isinstance(q, SizedNoise) else q.event_shape[0]
-    noise = torch.randn(samples, 1, size, generator=generator, dtype=q.mean.dtype).to(q.mean.device)
+    like = q.mean if like is None else like
+    noise = torch.randn(samples, 1, size, generator=generator, dtype=like.dtype).to(like.device)
     if isinstance(q, OwnDensity):
         return q.from_noise_with_log_prob(noise)
     # The draws of a row lie together, so that it is decoded without a copy.

@@ -138,7 +138,7 @@ def log_weights(model: Model, batch: Batch, samples: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     pieces = []
     for draws in _pieces(samples):
-        z, log_q = draw_common(q, draws, generator)
+        z, log_q = draw_common(q, draws, generator, batch.inputs)
         width = max(1, CHUNK // draws)
         columns = [model.log_joint(batch[i : i + width], z[:, i : i + width]) for i in range(0, len(batch), width)]
         pieces.append((torch.cat(columns, 1) - log_q).double().cpu())

@@ -24,7 +24,8 @@ class LatentVariableModel(Model):
     Raises
     ------
     CompositionError
-        If prior and posterior are over latent spaces of different sizes or kinds, or if their bound is infinite.
+        If prior and posterior are over latent spaces of different sizes, kinds or groups of categories, or if their
+        bound is infinite.
 
     References
     ----------
@@ -42,6 +43,11 @@ class LatentVariableModel(Model):
             raise CompositionError(
                 f"{_name(prior)} is over {prior.space.value} but {_name(posterior)} over {posterior.space.value}; "
                 f"{_remedy(prior.space)}, or {_remedy(posterior.space)}"
+            )
+        if (groups := getattr(prior, "groups", 0)) != getattr(posterior, "groups", groups):
+            raise CompositionError(
+                f"{_name(prior)} has {groups} groups of categories but {_name(posterior)} {posterior.groups}; "
+                "give both the same groups=..."
             )
         if prior.needs_variance and not posterior.has_variance:
             raise CompositionError(_infinite(prior, posterior))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nelbo.core import Posterior, Prior, Space
 from nelbo.distributions.concrete import LogConcrete
-from nelbo.errors import CompositionError, ConfigError
+from nelbo.errors import ConfigError
 from nelbo.registry import register
 
 
@@ -29,11 +29,6 @@ class CategoricalPrior(Prior):
         G, which divides D; each group has 2 categories or more.
     temperature
         Above 0, of the prior; the posterior has its own.
-
-    Raises
-    ------
-    CompositionError
-        When called with a posterior that groups its categories otherwise.
 
     References
     ----------
@@ -57,12 +52,6 @@ class CategoricalPrior(Prior):
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> LogConcrete:
-        other = getattr(posterior, "groups", self.groups)
-        if other != self.groups:
-            raise CompositionError(
-                f"the prior has {self.groups} groups of categories but the posterior {other}; give both the same, e.g. "
-                f"--prior categorical:groups={self.groups} --posterior relaxed-categorical:groups={self.groups}"
-            )
         return LogConcrete(self.like.expand(self.groups, self.dim // self.groups), self.temperature)
 
     def code(self, z: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nelbo.core import Posterior, Prior, Space
 from nelbo.distributions.one_hot import StraightThroughOneHot
-from nelbo.errors import CompositionError, ConfigError
+from nelbo.errors import ConfigError
 from nelbo.registry import register
 
 
@@ -26,11 +26,6 @@ class OneHotPrior(Prior):
         D = G n, the number of latent dimensions.
     groups
         G, which divides D; each group has 2 categories or more.
-
-    Raises
-    ------
-    CompositionError
-        When called with a posterior that groups its categories otherwise.
 
     References
     ----------
@@ -53,10 +48,4 @@ class OneHotPrior(Prior):
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> StraightThroughOneHot:
-        other = getattr(posterior, "groups", self.groups)
-        if other != self.groups:
-            raise CompositionError(
-                f"the prior has {self.groups} groups of categories but the posterior {other}; give both the same, e.g. "
-                f"--prior one-hot:groups={self.groups} --posterior straight-through-categorical:groups={self.groups}"
-            )
         return StraightThroughOneHot(self.like.expand(self.groups, self.dim // self.groups), temperature=1.0)
