@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -18,10 +19,26 @@ def log1mexp(t: Tensor) -> Tensor:
     ----------
     Mächler (2012), Accurately computing log(1 - exp(-abs(a))), equation 7.
     """
-    t = t.clamp(max=-4 * torch.finfo(t.dtype).tiny)
-    near = t > -math.log(2.0)
-    # Each branch sees a harmless value where the other is taken: infinity times 0 is NaN in a gradient.
-    s = torch.tanh(-0.5 * torch.where(near, t, -1.0))
-    close = torch.log(2 * s) - torch.log1p(s)
-    far = torch.log1p(-torch.exp(torch.where(near, -1.0, t)))
-    return torch.where(near, close, far)
+    result: Tensor = _Log1mexp.apply(t.clamp(max=-4 * torch.finfo(t.dtype).tiny))  # type: ignore[no-untyped-call]
+    return result
+
+
+@final
+class _Log1mexp(torch.autograd.Function):
+    """Its slope is -exp(t) / (1 - exp(t)) = -exp(t - value): one pass, autograd would go back by both branches."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(t: Tensor) -> Tensor:
+        s = torch.tanh(-0.5 * t)
+        return torch.where(t > -math.log(2.0), torch.log(2 * s) - torch.log1p(s), torch.log1p(-torch.exp(t)))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        t, value = ctx.saved_tensors
+        return -gradients[0] * torch.exp(t - value)
