@@ -10,6 +10,7 @@ from nelbo.reproduce import (
     counts,
     fashion_bytes,
     fashion_vamp,
+    parts,
     ppca,
     sigma_vae,
     sticks,
@@ -28,6 +29,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         sigma_vae.REPRODUCTION,
         sticks.REPRODUCTION,
         counts.REPRODUCTION,
+        parts.REPRODUCTION,
     )
 }
 
