@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from nelbo.report.sections.reconstructions import explained
 from nelbo.report.sections.samples import distances
 from nelbo.report.views import Encoded, Views
 from nelbo.run import reopen
+from nelbo.settings import resolve
+from nelbo.train.job import model_of, prepare
 from report.runs import fitted
 
 
@@ -103,6 +106,32 @@ def test_a_walk_moves_one_latent_only(views: Views) -> None:
     with torch.inference_mode():
         expected = views.model.decode(start[None]).mean * 16
     torch.testing.assert_close(walk[1:2], expected)
+
+
+@pytest.mark.parametrize(
+    ("parts", "low", "high"),
+    [
+        ({"prior": "dirichlet", "posterior": "dirichlet"}, 0.0, 1.0),
+        ({"prior": "gamma", "posterior": "gamma"}, 0.0, math.inf),
+        ({"prior": "stick-breaking", "posterior": "kumaraswamy"}, 0.0, 1.0),
+    ],
+)
+def test_walks_stay_among_the_latents(parts: dict[str, str], low: float, high: float) -> None:
+    job = prepare(resolve({"source": "digits", "latent": 3, "hidden": (8,), "epochs": 1, **parts}))
+    views = Views(model_of(job.build()).eval(), job)
+    found = views.encode(views.some_rows("test", 50))
+    walks, _ = views.walks(found, 7)
+    seen: list[torch.Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+        decode = views.model.decode
+        patch.setattr(views.model, "decode", lambda z, context=None: seen.append(z) or decode(z, context))
+        for latent in range(3):
+            views.traverse(found.mean[0], latent, walks[:, latent])
+    z = torch.cat(seen)
+    assert float(z.min()) > low
+    assert float(z.max()) < high
+    if parts["prior"] == "dirichlet":
+        torch.testing.assert_close(z.sum(1), torch.ones(len(z)))
 
 
 def test_the_kl_of_encoded_rows_is_that_of_torch(views: Views, tmp_path: Path) -> None:

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Model
+from nelbo.core import Batch, Model, Space
 from nelbo.data import Batches, one_hot
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import StandardNormal
 from nelbo.models.latent import LatentVariableModel
+from nelbo.report.wording import plain
 from nelbo.train.job import Job
 
 __all__ = ["Encoded", "Views"]
 
 CHUNK = 500
+FAR = 2.5  # standard deviations that a walk goes
 ACTIVE = 0.01  # variance of the posterior mean over data above which a latent counts as active; Burda et al. (2016)
 
 
@@ -62,6 +64,11 @@ class Views:
         if not isinstance(self.model, LatentVariableModel):
             return False
         return isinstance(self.model.prior(self._contexts(1), self.model.posterior), StandardNormal)
+
+    @property
+    def space(self) -> Space:
+        """What the latents are."""
+        return self.model.prior.space if isinstance(self.model, LatentVariableModel) else Space.REAL
 
     def some_rows(self, part: str, most: int) -> Tensor:
         """Row numbers of a part of the split, evenly spaced: files are often sorted by class."""
@@ -118,10 +125,26 @@ class Views:
                 draws.append(self._inverse(px.sample()))
         return torch.cat(means), torch.cat(draws)
 
+    def walks(self, encoded: Encoded, steps: int) -> tuple[Tensor, str]:
+        """Values of each latent from low to high, [steps, D], and from where to where in words."""
+        share = torch.linspace(0, 1, steps).unsqueeze(-1)
+        if self.space is not Space.REAL:  # some standard deviations away there may be no such latent
+            low, high = torch.quantile(encoded.mean, torch.tensor([0.01, 0.99]), 0)
+            return low + share * (high - low), "from the lowest to the highest percent of the encoded test rows"
+        spread = torch.nan_to_num(encoded.spread, posinf=0.0)  # tails too heavy for a variance
+        width = (encoded.mean.var(0, correction=0) + spread.square().mean(0)).sqrt()
+        words = f"from {plain(-FAR)} to {plain(FAR)} standard deviations of the encoded test rows"
+        return encoded.mean.mean(0) + FAR * (2 * share - 1) * width, words
+
     @torch.inference_mode()
     def traverse(self, start: Tensor, latent: int, values: Tensor, context: Tensor | None = None) -> Tensor:
-        """Means of p(x given z) as one latent of z [D] takes some values and the others, and the context [C], stay."""
+        """Means of p(x given z) as one latent of z [D] takes some values and the others, and the context [C], stay.
+
+        On the simplex the others stay in proportion.
+        """
         z = start.repeat(len(values), 1)
+        if self.space is Space.SIMPLEX:
+            z = z * ((1 - values) / (1 - start[latent]).clamp(min=1e-6)).unsqueeze(-1)
         z[:, latent] = values
         given = None if context is None else context.expand(len(values), -1)
         return self._inverse(self.model.decode(z, given).mean)

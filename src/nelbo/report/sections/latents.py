@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-
 from nelbo.report.charts import rate_bars
 from nelbo.report.html import Markup, element, figure, join, section
 from nelbo.report.maps import latent_map, project
 from nelbo.report.pictures import as_image, strip
 from nelbo.report.subject import Subject
 from nelbo.report.views import ACTIVE
-from nelbo.report.wording import count, nats, plain
+from nelbo.report.wording import count, nats
 
 __all__ = ["latent_space", "rates", "traversals"]
 
 WALKS = 6
-FAR = 2.5  # standard deviations
 FEW, MANY = 7, 11  # steps of a walk over large and over small images
 LARGE = 48  # pixels
 MOST_BARS = 80
@@ -50,22 +47,19 @@ def traversals(subject: Subject) -> Markup:
     if subject.display is None:
         return Markup("")
     mean = subject.encoded.mean
-    spread = torch.nan_to_num(subject.encoded.spread, posinf=0.0)  # tails too heavy for a variance
     start = mean[len(mean) // 2]
     given = None if subject.encoded.context is None else subject.encoded.context[len(mean) // 2]
-    centre = mean.mean(0)
-    width = (mean.var(0, correction=0) + spread.square().mean(0)).sqrt()
     steps = FEW if max(subject.raw_spec.event_shape[-2:]) > LARGE else MANY
-    walk = torch.linspace(-FAR, FAR, steps)
+    walks, reach = subject.views.walks(subject.encoded, steps)
     lines = []
     for latent in subject.encoded.by_activity[:WALKS].tolist():
-        images = subject.views.traverse(start, latent, centre[latent] + walk * width[latent], given)
+        images = subject.views.traverse(start, latent, walks[:, latent], given)
         picture = as_image(strip(subject.display.thumbnails(images)), f"Decoded images as latent {latent + 1} moves")
         carried = "" if subject.encoded.kl is None else f"{nats(float(subject.encoded.kl[latent]))} nats"
         lines += [element("p", join((f"latent {latent + 1}", carried), Markup("<br>")), class_="strip-label"), picture]
     caption = (
-        f"One test image, decoded as one latent goes from {plain(-FAR)} to {plain(FAR)} standard deviations of the "
-        "encoded test images while the others stay. A latent that changes nothing carries nothing."
+        f"One test image, decoded as one latent goes {reach} while the others stay. A latent that changes nothing "
+        "carries nothing."
     )
     return section(
         "traversals", "Walks along the most active latents", figure(element("div", lines, class_="strips"), caption)
