@@ -250,7 +250,7 @@ SOURCES: Mapping[str, Citation] = _by_key((
         other=(("volume", "107"),),
     ),
     Citation(
-        "atchison1980", "article", ("Atchison, J.", "Shen, S. M."),
+        "atchison1980", "article", ("Aitchison, J.", "Shen, S. M."),
         "Logistic-Normal Distributions: Some Properties and Uses", 1980, "Biometrika",
         other=(("volume", "67"), ("number", "2"), ("pages", "261--272")),
     ),

@@ -35,7 +35,7 @@ class LogConcrete(Distribution):
 
     References
     ----------
-    Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 3.1 and appendix C.3; Jang, Gu
+    Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 3.2 and appendix C.3; Jang, Gu
     and Poole (2017), Categorical reparameterization with Gumbel-softmax, arXiv:1611.01144.
     """
 

@@ -33,7 +33,7 @@ class DiscretizedLogistic(Distribution):
 
     References
     ----------
-    Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, section 5;
+    Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, appendix C.5;
     Salimans et al. (2017), PixelCNN++, arXiv:1701.05517, section 2.1.
     """
 

@@ -151,7 +151,7 @@ def _dirichlet_dirichlet(q: Dirichlet, p: Dirichlet) -> Tensor:
 def _kumaraswamy_beta(q: Kumaraswamy, p: DiagonalBeta) -> Tensor:
     """log(a b) + (a - c) E log v - (b - 1) / b + log B(c, d) - (d - 1) E log(1 - v), the last mean by quadrature.
 
-    Nalisnick and Smyth (2017), section 3.2, who cut a series for the last mean after a few terms.
+    Nalisnick and Smyth (2017), who cut a series for the last mean after a few terms.
     """
     a, c, d = q.log_a.exp(), p.log_a.exp(), p.log_b.exp()
     means = (a - c) * q.mean_log() - (d - 1) * q.mean_log1m()

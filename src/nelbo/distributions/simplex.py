@@ -94,7 +94,7 @@ class LogisticNormal(Distribution):
 
     References
     ----------
-    Atchison and Shen (1980), Logistic-normal distributions: some properties and uses, Biometrika 67.
+    Aitchison and Shen (1980), Logistic-normal distributions: some properties and uses, Biometrika 67.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}

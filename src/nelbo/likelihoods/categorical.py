@@ -35,7 +35,7 @@ class CategoricalLikelihood(Elementwise):
 
     References
     ----------
-    van den Oord et al. (2016), Pixel recurrent neural networks, arXiv:1601.06759, section 3.4.
+    van den Oord et al. (2016), Pixel recurrent neural networks, arXiv:1601.06759, section 2.2.
     """
 
     fits: ClassVar = frozenset({Kind.LEVELS, Kind.BYTE, Kind.CATEGORICAL})

@@ -44,8 +44,8 @@ class DiscretizedLogisticLikelihood(Elementwise):
 
     References
     ----------
-    Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, arXiv:1606.04934, section 5;
-    Salimans et al. (2017), PixelCNN++, arXiv:1701.05517, section 2.1.
+    Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, arXiv:1606.04934,
+    appendix C.5; Salimans et al. (2017), PixelCNN++, arXiv:1701.05517, section 2.1.
     """
 
     fits: ClassVar = frozenset({Kind.BYTE, Kind.LEVELS})

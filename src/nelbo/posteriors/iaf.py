@@ -40,7 +40,7 @@ class InverseAutoregressivePosterior(Posterior):
     References
     ----------
     Kingma et al. (2016), Improving variational inference with inverse autoregressive flow, arXiv:1606.04934,
-    section 3; the maps are zuko's.
+    sections 3 and 4; the maps are zuko's.
     """
 
     def __init__(

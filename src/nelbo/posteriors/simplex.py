@@ -73,7 +73,7 @@ class LogisticNormalPosterior(Posterior):
 
     References
     ----------
-    Atchison and Shen (1980), Logistic-normal distributions: some properties and uses, Biometrika 67; as a posterior:
+    Aitchison and Shen (1980), Logistic-normal distributions: some properties and uses, Biometrika 67; as a posterior:
     Srivastava and Sutton (2017), Autoencoding variational inference for topic models, arXiv:1703.01488.
     """
 

@@ -32,7 +32,7 @@ class CategoricalPrior(Prior):
 
     References
     ----------
-    Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 4 and appendix C.
+    Maddison, Mnih and Teh (2017), The concrete distribution, arXiv:1611.00712, section 3.3 and appendix C.
     """
 
     space = Space.RELAXED

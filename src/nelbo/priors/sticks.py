@@ -31,7 +31,7 @@ class StickBreakingPrior(Prior):
 
     References
     ----------
-    Nalisnick and Smyth (2017), Stick-breaking variational autoencoders, arXiv:1605.06197, eq. 1 and section 3.
+    Nalisnick and Smyth (2017), Stick-breaking variational autoencoders, arXiv:1605.06197, section 2.3.
     """
 
     space = Space.STICKS
