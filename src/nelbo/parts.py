@@ -9,17 +9,12 @@ from typing import Any, final
 
 from nelbo.core import Space
 from nelbo.networks import halves, names
+from nelbo.recipes import decided
 from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
 
 KINDS = ("prior", "posterior", "likelihood", "network")
-# What the data and the other settings decide; the rest are options of a part string.
-_DECIDED = frozenset(
-    {"network", "shape", "dim", "in_features", "out_features", "parameters", "context", "shift", "scale", "bounded",
-     "log_shift", "log_scale", "levels", "hidden"}
-)  # fmt: skip
-_FREE = frozenset({"hidden", "scale"})  # options of their own where priors and posteriors have a default for them
 
 
 @final
@@ -43,7 +38,8 @@ class Part:
 def catalogue(kind: str) -> Iterator[Part]:
     """The parts of one kind, in alphabetical order."""
     for name, cls in _by_name(kind):
-        known = _DECIDED - _FREE if kind in {"prior", "posterior"} else _DECIDED
+        known = decided(f"{kind}/{name}")
+        known = known | {"hidden"} if kind == "network" else known  # --hidden, for both halves
         parameters = inspect.signature(cls).parameters.values()
         options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
         yield Part(kind, name, _summary(cls), _serves(cls), _reference(cls), options)
