@@ -9,13 +9,13 @@ import pytest
 
 from nelbo.data import Kind
 from nelbo.errors import NelboError
+from nelbo.recipes import decided
 from nelbo.registry import lookup, registered
 from nelbo.settings import resolve
 from nelbo.train import prepare
 from zoo import rows_of
 
-WRONG = {int: ("abc", "2.5", "true", "-1"), float: ("abc", "true")}
-FILLED_IN = {"dim", "context", "levels", "bounded"}
+WRONG = {int: ("abc", "2.5", "true", "-1", "2+3"), float: ("abc", "true", "inf", "nan", "2+3")}
 
 
 def _cases() -> list[tuple[str, str, str]]:
@@ -23,7 +23,7 @@ def _cases() -> list[tuple[str, str, str]]:
     for kind in ("prior", "posterior", "likelihood"):
         for name, cls in registered(kind):
             hints = get_type_hints(cls.__init__)  # type: ignore[misc]
-            for option in set(inspect.signature(cls).parameters) - FILLED_IN:
+            for option in set(inspect.signature(cls).parameters) - decided(f"{kind}/{name}"):
                 found += [(kind, name, f"{option}={value}") for value in WRONG.get(hints[option], ())]
     return sorted(found)
 
@@ -44,10 +44,36 @@ def test_a_wrong_type_or_size_is_refused_in_one_sentence(kind: str, name: str, o
         settings[other] = _partner(other, cls.space)
     with pytest.raises(NelboError) as refused:
         prepare(resolve(settings), rows_of(data)).build()
-    assert option.split("=")[1].lower() in str(refused.value).lower()
+    assert option.split("=")[1].partition("+")[0].lower() in str(refused.value).lower()
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_filled_in_is_not_an_option() -> None:
-    with pytest.raises(NelboError, match="'context'"):
-        prepare(resolve({"prior": "flow:context=3"}), rows_of("levels"))
+def _filled_in() -> list[tuple[str, str, str]]:
+    """Every argument of every part that the data decide."""
+    return sorted(
+        (kind, name, option)
+        for kind in ("prior", "posterior", "likelihood")
+        for name, cls in registered(kind)
+        for option in set(inspect.signature(cls).parameters) & decided(f"{kind}/{name}")
+    )
+
+
+@pytest.mark.parametrize(("kind", "name", "option"), [case for case in _filled_in() if case[1] != "mixed"])
+def test_what_the_data_decide_is_not_an_option(kind: str, name: str, option: str) -> None:
+    cls: Any = lookup(f"{kind}/{name}")
+    data = min(each.value for each in cls.fits).replace(Kind.BYTE, "bytes") if kind == "likelihood" else "levels"
+    with pytest.raises(NelboError, match=f"unknown option of {kind}/{name}: '{option}'"):
+        prepare(resolve({kind: f"{name}:{option}=3", "latent": 4}), rows_of(data))
+
+
+@pytest.mark.parametrize("setting", ["beta", "min_log_variance", "lr"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_settings_are_finite(setting: str, value: float) -> None:
+    with pytest.raises(NelboError, match=f"--{setting.replace('_', '-')} should be a finite number"):
+        resolve({setting: value})
+
+
+@pytest.mark.parametrize("network", ["conv", "resnet", "residual-mlp"])
+def test_a_dropout_out_of_range_is_refused_in_one_sentence(network: str) -> None:
+    with pytest.raises(NelboError, match="between 0 and 1"):
+        prepare(resolve({"network": f"{network}:dropout=2.0"}), rows_of("levels")).build()

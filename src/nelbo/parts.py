@@ -10,23 +10,18 @@ from typing import Any, final
 from nelbo.core import Bound, Draw, Gradient, Space
 from nelbo.networks import halves, names
 from nelbo.objectives import ImportanceObjective
+from nelbo.recipes import decided
 from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
 
 KINDS = ("prior", "posterior", "likelihood", "network", "objective", "gradient")
-# What the data and the other settings decide; the rest are options of a part string.
-_DECIDED = frozenset(
-    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "shift",
-     "scale", "bounded", "log_shift", "log_scale", "levels", "hidden"}
-)  # fmt: skip
 _ESTIMATORS = {"kl": "analytic", "gradient": "pathwise"}  # objects of an objective, by the name of the default
 _DRAWS = {
     Draw.PATHWISE: "reparameterised draws",
     Draw.STOPPED: "reparameterised draws, the score of q left out",
     Draw.SCORE: "draws of any posterior with a density",
 }
-_FREE = frozenset({"hidden", "scale"})  # options of their own where priors and posteriors have a default for them
 
 
 @final
@@ -50,7 +45,8 @@ class Part:
 def catalogue(kind: str) -> Iterator[Part]:
     """The parts of one kind, in alphabetical order."""
     for name, cls in _by_name(kind):
-        known = _DECIDED - _FREE if kind in {"prior", "posterior"} else _DECIDED
+        known = decided(f"{kind}/{name}")
+        known = known | {"hidden"} if kind == "network" else known  # --hidden, for both halves
         options = {name: value for name, value in _defaults(cls).items() if name not in known}
         if issubclass(cls, Bound):
             options |= {name: value for name, value in _defaults(ImportanceObjective).items() if name not in known}

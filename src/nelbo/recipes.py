@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nelbo.core import Posterior
 from nelbo.data.spec import DataSpec, Kind
@@ -21,6 +21,7 @@ from nelbo.registry import lookup, parse_part, registered
 from nelbo.settings import Settings
 
 Spec = dict[str, Any]
+FINITE = ConfigDict(allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _likelihood(data: DataSpec, settings: Settings) -> Spec:
     """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
     name, options = parse_part(settings.likelihood)
     if lookup(f"likelihood/{name}") is MixedLikelihood:
-        return _mixed(data, settings, options)
+        return _mixed(data, settings, parse_part(settings.likelihood, typed=False)[1])
     cls = cast("type[Elementwise]", _checked(f"likelihood/{name}", options))
     known: Spec = {
         "shape": list(data.event_shape),
@@ -322,7 +323,7 @@ def _decoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:
 def _checked(part: str, options: Mapping[str, Any]) -> type:
     """The class of a part, once its constructor is known to take the user's options, by name and by type."""
     cls = lookup(part)
-    takes = [name for name in _takes(cls) if name not in _NO_OPTIONS]
+    takes = [name for name in _takes(cls) if name not in decided(part)]
     typed = get_type_hints(cls.__init__) if options and takes else {}  # type: ignore[misc]
     for option, value in options.items():
         if option not in takes:
@@ -330,7 +331,7 @@ def _checked(part: str, options: Mapping[str, Any]) -> type:
         if get_origin(typed.get(option)) is Literal and value not in get_args(typed[option]):
             raise unknown(f"{option} of {part}:", str(value), get_args(typed[option]), ConfigError)
         try:
-            TypeAdapter(typed.get(option, Any)).validate_python(value, strict=True)
+            TypeAdapter(typed.get(option, Any), config=FINITE).validate_python(value, strict=True)
         except ValidationError as problem:
             wanted = str(problem.errors()[0]["msg"]).removeprefix("Input should be ")
             raise ConfigError(f"option {option!r} of {part} should be {wanted}, but {value!r} was given") from None
@@ -350,7 +351,16 @@ def _takes(cls: type) -> list[str]:
     return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.kind is not p.VAR_KEYWORD]
 
 
-_NO_OPTIONS = frozenset({"model", "bound", "network", "shape", "in_features", "out_features", "parameters", "context"})
+# What the data and the other settings decide; the rest of a constructor's arguments are options of a part string.
+DECIDED = frozenset(
+    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded", "shift",
+     "log_shift", "log_scale", "levels"}
+)  # fmt: skip
+
+
+def decided(part: str) -> frozenset[str]:
+    """The arguments of a part that are no options: the scale too, where it is that of the data."""
+    return DECIDED | {"scale"} if part.startswith("likelihood/") else DECIDED
 
 
 def _at(value: float | tuple[float, ...], places: tuple[int, ...]) -> float | list[float]:

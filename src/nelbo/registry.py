@@ -83,7 +83,7 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
     CompositionError
         For a custom module that was not handed over, or arguments the part does not take.
     ConfigError
-        For a part that is not registered (the nearest name is given).
+        For a part that is not registered (the nearest name is given), or an argument out of range.
     """
     handed = networks or {}
     name = str(spec.get("part", ""))
@@ -103,7 +103,10 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
     except TypeError as problem:
         taken = ", ".join(p for p in inspect.signature(cls).parameters)
         raise CompositionError(f"{name}: {problem}; it takes: {taken or 'nothing'}") from None
-    return cls(**children)
+    try:
+        return cls(**children)
+    except ValueError as problem:
+        raise ConfigError(f"{name}: {problem}") from None
 
 
 def _built(value: Any, handed: Mapping[str, nn.Module], path: str) -> Any:
@@ -153,11 +156,11 @@ def registering(again: Collection[str] = ()) -> Iterator[Callable[[], dict[str, 
             _CLASSES.update(before)
 
 
-def parse_part(text: str) -> tuple[str, dict[str, Any]]:
+def parse_part(text: str, typed: bool = True) -> tuple[str, dict[str, Any]]:
     """A part string `name:key=value,key=value` as its name and typed options.
 
-    Values read as true/false, whole numbers, numbers, or words; `a+b` is a list. One value without a key is
-    kept under the empty key, for the part to interpret (`linear:0.2`).
+    Values read as true/false, whole numbers, numbers, or words (words alone if not `typed`); `a+b` is a list. One value
+    without a key is kept under the empty key, for the part to interpret (`linear:0.2`).
     """
     name, _, rest = text.strip().partition(":")
     if not name:
@@ -169,7 +172,7 @@ def parse_part(text: str) -> tuple[str, dict[str, Any]]:
             key, value = "", item
         if key in options:
             raise ConfigError(f"{text!r} gives {key or 'a value'!r} twice; keep one")
-        options[key] = _typed(value)
+        options[key] = _typed(value) if typed else value.split("+")
     return name, options
 
 

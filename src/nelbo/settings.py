@@ -18,7 +18,7 @@ class Settings(BaseModel):
     Nothing here is about one machine but `threads` and `device`; a run stores the resolved settings.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # The data and how they are read.
     source: str = "digits"

@@ -40,6 +40,16 @@ def test_count_masses_and_moments_are_scipys(mean: float, dispersion: float) -> 
     assert float(around[1]) >= float(around.max()) - 1e-12
 
 
+@pytest.mark.parametrize("mean", [1e3, 1e5, 1e7])
+def test_large_counts_keep_their_digits_in_single_precision(mean: float) -> None:
+    single, double = counts(mean, math.exp(10.0), torch.float32), counts(mean, math.exp(10.0))
+    x = double.sample((200,)).squeeze(-1)
+    x = x.float().double()  # counts that both types hold
+    found = single.log_prob(x.float().unsqueeze(-1)).double()
+    # The parameters themselves are rounded: log m to 1e-7 moves the mean by mean * 1e-7.
+    torch.testing.assert_close(found, double.log_prob(x.unsqueeze(-1)), rtol=0, atol=3e-3)
+
+
 def test_many_degrees_of_dispersion_are_a_poisson_in_single_precision() -> None:
     x = torch.arange(60.0)
     found = counts(20.0, math.exp(10.0), torch.float32).log_prob(x)

@@ -145,7 +145,7 @@ ENDS = {
     "log-normal": (DiagonalLogNormal, [(m, s) for m in (-20.0, 20.0) for s in (-7.0, 1.5)], DiagonalGamma),
     "gamma": (DiagonalGamma, [(m, k) for m in (-20.0, 20.0) for k in (-1.6, 10.0)], DiagonalGamma),
     "beta": (DiagonalBeta, [(a, b) for a in (-0.7, 10.0) for b in (-0.7, 10.0)], DiagonalBeta),
-    "kumaraswamy": (Kumaraswamy, [(a, b) for a in (-6.9, 6.0) for b in (-1.0, 6.0)], DiagonalBeta),
+    "kumaraswamy": (Kumaraswamy, [(a, b) for a in (-6.9, 6.0) for b in (-6.9, -1.0, 6.0)], DiagonalBeta),
     "cauchy": (DiagonalCauchy, [(m, s) for m in (0.0, 1e15) for s in (-7.0, 20.0)], DiagonalCauchy),
     "gumbel": (DiagonalGumbel, [(m, s) for m in (0.0, 1e6) for s in (-7.0, 20.0)], DiagonalNormal),
     "dirichlet": (Dirichlet, [(-1.6,), (10.0,)], Dirichlet),
@@ -167,6 +167,34 @@ def test_rates_at_extreme_parameters_are_those_of_double_precision(name: str) ->
         assert all(bool(torch.isfinite(part).all()) for part in (found, *gradients))
         torch.testing.assert_close(found, wide.float(), rtol=1e-4, atol=1e-4)
         assert float(found.detach().min()) >= -1e-5
+
+
+@pytest.mark.parametrize("number", [torch.float32, torch.float64])
+@pytest.mark.parametrize("b", [1e-3, 0.01, 0.05, 0.5, 5.0, 50.0])
+@pytest.mark.parametrize("d", [0.01, 0.1, 1.0, 5.0])
+def test_the_rate_of_a_kumaraswamy_that_is_a_beta_is_torchs(b: float, d: float, number: torch.dtype) -> None:
+    log_b = torch.tensor([[math.log(b)]], dtype=number, requires_grad=True)
+    exact_b = log_b.detach().double().requires_grad_()
+    log_d = torch.tensor([[math.log(d)]], dtype=number)
+    found = rate(Kumaraswamy(torch.zeros_like(log_b), log_b), DiagonalBeta(torch.zeros_like(log_d), log_d))
+    peers = torch.distributions
+    expected = kl_divergence(peers.Beta(1.0, exact_b.exp()), peers.Beta(1.0, log_d.double().exp()))
+    assert found is not None
+    torch.testing.assert_close(found.double(), expected.T, rtol=1e-4, atol=1e-4)
+    slopes = torch.autograd.grad(found.sum(), log_b)[0], torch.autograd.grad(expected.sum(), exact_b)[0]
+    torch.testing.assert_close(slopes[0].double(), slopes[1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("concentration", [1e3, 1e5])
+def test_the_rate_to_a_concentrated_gamma_keeps_its_digits(concentration: float) -> None:
+    log_k = torch.tensor([[math.log(concentration)]])
+    p, zero = DiagonalGamma(torch.zeros(1, 1), log_k), torch.zeros(1, 1)
+    for q in (DiagonalLogNormal(zero + 0.01, zero - 5.0), DiagonalGamma(zero + 0.01, log_k - 1)):
+        found = rate(q, p)
+        exact = rate(q.double(), p.double())
+        assert found is not None
+        assert exact is not None
+        torch.testing.assert_close(found.double(), exact, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-6, 1e3])

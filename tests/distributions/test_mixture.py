@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,16 @@ def test_matrix_products_keep_their_digits_in_single_precision(away: float) -> N
     found = moved.log_prob((z + away).float()).double()
     expected = NormalMixture(exact.log_weights, exact.loc + away, exact.log_variance).log_prob(z + away)
     assert float((found - expected).abs().max()) < (1e-3 if away == 0 else 0.3)
+
+
+def test_narrow_components_keep_their_digits_where_no_gradient_is_wanted() -> None:
+    torch.manual_seed(0)
+    loc = torch.randn(100, 20)
+    p = NormalMixture(torch.zeros(100), loc, torch.full((100, 20), -14.0))
+    z = loc[:50] + math.exp(-7) * torch.randn(50, 20)
+    expected = NormalMixture(p.log_weights.double(), loc.double(), p.log_variance.double()).log_prob(z.double())
+    with torch.no_grad():
+        torch.testing.assert_close(p.log_prob(z).double(), expected, rtol=1e-6, atol=1e-3)
 
 
 @pytest.mark.parametrize("log_variance", [-14.0, 14.0])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nelbo.distributions.special import log1mexp
+from nelbo.distributions.special import log1mexp, product
 
 
 def test_the_logarithm_of_one_minus_exp_keeps_its_digits() -> None:
@@ -52,3 +52,11 @@ def test_the_end_of_the_range_is_finite() -> None:
         value, slope = with_slope(log1mexp, torch.zeros(3, dtype=number))
         assert bool(torch.isfinite(value).all())
         assert bool(torch.isfinite(slope).all())
+
+
+def test_a_product_is_exact_under_autocast() -> None:
+    one, other = torch.randn(20, 30), torch.randn(30, 10)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (one @ other).dtype is torch.bfloat16
+        torch.testing.assert_close(product(one, other), one @ other, rtol=0.1, atol=0.1, check_dtype=False)
+        assert product(one, other).dtype is torch.float32

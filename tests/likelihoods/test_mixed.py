@@ -196,3 +196,10 @@ def test_what_cannot_be_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(error, match=words):
         grouped([column("grade", Kind.LEVELS, 3), column("price", Kind.POSITIVE)], asked)
+
+
+def test_columns_whose_names_read_as_numbers_can_be_named() -> None:
+    _, asked = parse_part("mixed:ordinal=007+1.50,student-t=true", typed=False)
+    assert asked == {"ordinal": ["007", "1.50"], "student-t": ["true"]}
+    columns = [column("007", Kind.LEVELS, 3), column("1.50", Kind.LEVELS, 3), column("true", Kind.REAL)]
+    assert [group.part for group in grouped(columns, asked)] == ["ordinal", "student-t"]

@@ -109,6 +109,14 @@ def test_autoregressive_maps_start_next_to_the_identity() -> None:
     torch.testing.assert_close(ladj, torch.zeros(100, ROWS), rtol=0, atol=0.1)
 
 
+def test_a_single_latent_is_moved_as_well() -> None:
+    q = InverseAutoregressivePosterior(MLP(5, 3), 1, steps=2, hidden=8)(torch.randn(ROWS, 5))
+    z, log_q = rsample_with_log_prob(q, 6)
+    assert z.shape == (6, ROWS, 1)
+    assert log_q is not None
+    torch.testing.assert_close(log_q, q.log_prob(z), rtol=1e-4, atol=1e-4)
+
+
 def test_the_drawing_functions_take_the_one_pass(q: Pushed, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(self: Pushed, value: Tensor) -> Tensor:
         raise AssertionError("the inverse was asked for")

@@ -60,6 +60,11 @@ def test_a_flow_prior_can_depend_on_a_context() -> None:
     assert not torch.equal(one.log_prob(z), other.log_prob(z))
 
 
+def test_a_flow_prior_passes_a_nan_on() -> None:
+    """A diverging training is named by the trainer, not by a check of torch's that prints the tensor."""
+    assert bool(FlowPrior(2)().log_prob(torch.full((3, 2), torch.nan)).isnan().all())
+
+
 def test_zuko_leaves_torchs_distributions_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     # On, whatever ran before: torch's compiler turns it off for the whole process.
     monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", True)

@@ -81,6 +81,15 @@ def test_the_likelihood_through_a_crude_second_stage_is_a_lower_bound_that_more_
     assert found.monte_carlo_error < 0.05
 
 
+def test_its_noise_is_not_that_of_the_draws_it_scores() -> None:
+    """Both start from a seed, which users choose: the same numbers would make the weights dependent."""
+    for seed in range(20):
+        torch.manual_seed(seed)
+        noise = linear(2).eval()()._noise(torch.Size((50, 1)), torch.zeros(50, 2).double()).flatten()
+        common = torch.randn(50, 1, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert not torch.isclose(noise[:100], common.flatten()).any()
+
+
 def test_training_draws_afresh_and_evaluation_does_not() -> None:
     prior, z = linear(1, q_scale=3.0), torch.randn(5, 3, dtype=torch.float64)
     assert not prior.train()().log_prob(z).equal(prior().log_prob(z))

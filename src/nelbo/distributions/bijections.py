@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nelbo.distributions.flows import Bijection
+from nelbo.distributions.special import product
 
 MARGIN = 1e-3  # w'u stays above -1 + MARGIN, so that a planar map has an inverse that rounding cannot take away
 HALVINGS = 60
@@ -203,8 +204,7 @@ class Householder(Bijection):
 
 
 def _product(matrix: Tensor, vector: Tensor) -> Tensor:
-    product: Tensor = (matrix @ vector.unsqueeze(-1)).squeeze(-1)
-    return product
+    return product(matrix, vector.unsqueeze(-1)).squeeze(-1)
 
 
 def _halved(target: Tensor, outer: Tensor, inner: Tensor, shift: Tensor) -> Tensor:

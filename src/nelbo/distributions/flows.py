@@ -68,9 +68,10 @@ def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[in
     )
     with torch.no_grad():
         for each in maps:
-            last = [layer for layer in each.get_submodule("hyper").children() if isinstance(layer, nn.Linear)][-1]
-            last.weight.mul_(START)
-            last.bias.zero_()
+            # zuko's masked layers are torch's, those of a single dimension its own.
+            last = [layer for layer in each.get_submodule("hyper").children() if hasattr(layer, "weight")][-1]
+            last.get_parameter("weight").mul_(START)
+            last.get_parameter("bias").zero_()
     return maps
 
 

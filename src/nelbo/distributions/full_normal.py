@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import HALF_LOG_2PI
+from nelbo.distributions.special import product
 
 
 @final
@@ -53,7 +54,7 @@ class FullNormal(Distribution):
     @property
     def covariance(self) -> Tensor:
         """L L', [..., D, D]."""
-        return self.factor @ self.factor.mT
+        return product(self.factor, self.factor.mT)
 
     @property
     def log_diagonal(self) -> Tensor:
@@ -66,7 +67,7 @@ class FullNormal(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """loc + L noise."""
-        return self.loc + (self.factor @ noise.unsqueeze(-1)).squeeze(-1)
+        return self.loc + product(self.factor, noise.unsqueeze(-1)).squeeze(-1)
 
     def stopped(self) -> FullNormal:
         """The same distribution with its parameters constant."""

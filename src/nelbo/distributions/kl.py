@@ -125,10 +125,11 @@ def _cauchy_cauchy(q: DiagonalCauchy, p: DiagonalCauchy) -> Tensor:
 
 
 def _positive_gamma(q: Positive, p: DiagonalGamma) -> Tensor:
-    """lgamma(k) - k log r - (k - 1) E log z + r E z - H_d, k and r shape and rate of p: two means are enough."""
-    k, log_rate = p.log_concentration.exp(), p.log_concentration - p.log_mean
-    cross = torch.lgamma(k) - k * log_rate - (k - 1) * q.mean_log + log_rate.exp() * q.mean
-    return (cross - q.entropy_per_dimension()).transpose(0, -1)
+    """lgamma(k) - k log r - (k - 1) E log z + r E z - H_d, k and r shape and rate of p: two means, in float64."""
+    log_k = p.log_concentration.double()
+    k, log_rate, exact = log_k.exp(), log_k - p.log_mean.double(), q.double()
+    cross = torch.lgamma(k) - k * log_rate - (k - 1) * exact.mean_log + log_rate.exp() * exact.mean
+    return (cross - exact.entropy_per_dimension()).to(q.mean.dtype).transpose(0, -1)
 
 
 def _beta_beta(q: DiagonalBeta, p: DiagonalBeta) -> Tensor:
@@ -155,7 +156,8 @@ def _kumaraswamy_beta(q: Kumaraswamy, p: DiagonalBeta) -> Tensor:
     """
     a, c, d = q.log_a.exp(), p.log_a.exp(), p.log_b.exp()
     means = (a - c) * q.mean_log() - (d - 1) * q.mean_log1m()
-    return (q.log_a + q.log_b + means + torch.expm1(-q.log_b) + log_beta(c, d)).transpose(0, -1)
+    constant = log_beta(p.log_a.double().exp(), p.log_b.double().exp()).to(means.dtype)
+    return (q.log_a + q.log_b + means + torch.expm1(-q.log_b) + constant).transpose(0, -1)
 
 
 def _one_hot_one_hot(q: StraightThroughOneHot, p: StraightThroughOneHot) -> Tensor:

@@ -13,6 +13,7 @@ from nelbo.distributions.special import log1mexp
 
 PSI_OF_ONE = -0.5772156649015329  # digamma(1), minus Euler's constant
 NODES, REACH = 18, (-2.2, 3.2)
+FAR = 40.0  # beyond which 1 - exp(-x) is 1, also in float64
 
 
 @final
@@ -50,11 +51,11 @@ class Kumaraswamy(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return self._moment(1)
+        return self._moment(1).to(self.log_a.dtype)
 
     @property
     def variance(self) -> Tensor:
-        return (self._moment(2) - self._moment(1).square()).clamp(min=0.0)
+        return (self._moment(2) - self._moment(1).square()).clamp(min=0.0).to(self.log_a.dtype)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         shape = Size(sample_shape) + self.log_a.shape
@@ -91,17 +92,22 @@ class Kumaraswamy(Distribution):
         s = torch.linspace(*REACH, NODES, dtype=self.log_a.dtype, device=self.log_a.device)
         t = torch.exp(s - torch.exp(-s))
         weights = t * (1 + torch.exp(-s)) * torch.exp(-t) * ((REACH[1] - REACH[0]) / (NODES - 1))
-        log_v = log1mexp(-t * torch.exp(-self.log_b).unsqueeze(-1)) * torch.exp(-self.log_a).unsqueeze(-1)
-        return (log1mexp(log_v) * weights).sum(-1)
+        x = t * torch.exp(-self.log_b).unsqueeze(-1)
+        far = x > FAR
+        log_v = log1mexp(-x.where(~far, 1.0)) * torch.exp(-self.log_a).unsqueeze(-1)
+        # Far out v = 1 - exp(-x) / a to rounding, and exp(-x) may be below the smallest number.
+        log_rest = torch.where(far, -x - self.log_a.unsqueeze(-1), log1mexp(log_v))
+        return (log_rest * weights).sum(-1)
 
     def _from_uniform(self, u: Tensor) -> Tensor:
         log_power = torch.log(_inside(u)) * torch.exp(-self.log_b)  # log u^(1/b)
         return _inside(torch.exp(log1mexp(log_power) * torch.exp(-self.log_a)))
 
     def _moment(self, order: int) -> Tensor:
-        """E[v^n] = b B(1 + n/a, b)."""
-        first, b = 1 + order * torch.exp(-self.log_a), self.log_b.exp()
-        return torch.exp(self.log_b + torch.lgamma(first) + torch.lgamma(b) - torch.lgamma(first + b))
+        """E[v^n] = b B(1 + n/a, b), in float64: the variance is a small difference."""
+        log_b = self.log_b.double()
+        first, b = 1 + order * torch.exp(-self.log_a.double()), log_b.exp()
+        return torch.exp(log_b + torch.lgamma(first) + torch.lgamma(b) - torch.lgamma(first + b))
 
 
 def _inside(u: Tensor) -> Tensor:

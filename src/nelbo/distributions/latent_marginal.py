@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import ClassVar, final
 
+import numpy as np
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
@@ -13,7 +14,7 @@ from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import DiagonalNormal, StandardNormal
 
-NOISE_SEED = 0
+STREAM = 7  # apart from other noise that starts from the same seed
 
 Conditional = Callable[[Tensor], DiagonalNormal]
 
@@ -41,8 +42,8 @@ class LatentMarginal(Distribution):
         S.
     fresh
         Whether each z gets noise of its own from torch's global state (while training). Otherwise the noise is a
-        function of all but the last axis of z's batch: rows [B] share it, so that none depends on its neighbours, and
-        draws [K, B] do not, so that its error averages out over them.
+        function of torch's global seed and of all but the last axis of z's batch: rows [B] share it, so that none
+        depends on its neighbours, and draws [K, B] do not, so that its error averages out over them.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -79,7 +80,9 @@ class LatentMarginal(Distribution):
         size = like.shape[-1]
         if self.fresh:
             return torch.randn(self.samples, *like.shape, dtype=like.dtype, device=like.device)
-        generator = torch.Generator().manual_seed(NOISE_SEED)
+        # Mixed: from the seed itself it could be the noise of the very draws that are scored.
+        mixed = np.random.SeedSequence((torch.initial_seed() % 2**64, STREAM)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
         shared = (*rows[:-1], 1) if rows else ()
         noise = torch.randn(self.samples, *shared, size, generator=generator, dtype=like.dtype).to(like.device)
         return noise.expand(self.samples, *rows, size).reshape(self.samples, -1, size)

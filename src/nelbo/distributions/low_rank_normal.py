@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import HALF_LOG_2PI
+from nelbo.distributions.special import product
 
 
 @final
@@ -116,7 +117,7 @@ class LowRankNormal(Distribution):
         factor, log_variance = self.factor.double(), self.log_variance.double()
         scaled = factor.mT * torch.exp(-log_variance).unsqueeze(-2)  # W' V^-1
         identity = torch.eye(self.rank, dtype=factor.dtype, device=factor.device)
-        root = torch.linalg.cholesky(identity + scaled @ factor)
+        root = torch.linalg.cholesky(identity + product(scaled, factor))
         gain = torch.cholesky_solve(scaled, root)
         log_det = log_variance.sum(-1) + 2 * torch.diagonal(root, dim1=-2, dim2=-1).log().sum(-1)
         return gain.to(self.loc.dtype), log_det.to(self.loc.dtype)
@@ -124,4 +125,4 @@ class LowRankNormal(Distribution):
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
     """Matrix [..., M, N] by vector [..., N]."""
-    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    return product(matrix, vector.unsqueeze(-1)).squeeze(-1)

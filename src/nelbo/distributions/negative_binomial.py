@@ -62,6 +62,6 @@ class NegativeBinomial(Distribution):
         """log P(x = value) of each cell, nats; `value` holds whole numbers."""
         x, r = value.double(), self.log_dispersion.double().exp()
         ways = torch.lgamma(x + r) - torch.lgamma(r) - torch.lgamma(x + 1)
-        gap = self.log_mean - self.log_dispersion
-        powers = self.log_dispersion.exp() * F.softplus(gap) + value * F.softplus(-gap)
-        return ways.to(powers.dtype) - powers
+        gap = self.log_mean.double() - self.log_dispersion.double()
+        powers = r * F.softplus(gap) + x * F.softplus(-gap)
+        return (ways - powers).to(self.log_mean.dtype)

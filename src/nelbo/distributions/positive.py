@@ -51,6 +51,10 @@ class Positive(Distribution, ABC):
     def stopped(self) -> Self:
         """The same distribution with its parameters constant."""
 
+    @abstractmethod
+    def double(self) -> Self:
+        """The same distribution in float64."""
+
     def entropy(self) -> Tensor:
         return self.entropy_per_dimension().sum(-1)
 
@@ -92,6 +96,9 @@ class DiagonalExponential(Positive):
     def stopped(self) -> DiagonalExponential:
         return DiagonalExponential(self.log_mean.detach())
 
+    def double(self) -> DiagonalExponential:
+        return DiagonalExponential(self.log_mean.double())
+
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
         return -(value * torch.exp(-self.log_mean) + self.log_mean).sum(-1)
@@ -130,6 +137,9 @@ class DiagonalLogNormal(Positive):
 
     def stopped(self) -> DiagonalLogNormal:
         return DiagonalLogNormal(self.loc.detach(), self.log_scale.detach())
+
+    def double(self) -> DiagonalLogNormal:
+        return DiagonalLogNormal(self.loc.double(), self.log_scale.double())
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
@@ -193,6 +203,9 @@ class DiagonalGamma(Positive):
 
     def stopped(self) -> DiagonalGamma:
         return DiagonalGamma(self.log_mean.detach(), self.log_concentration.detach())
+
+    def double(self) -> DiagonalGamma:
+        return DiagonalGamma(self.log_mean.double(), self.log_concentration.double())
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""

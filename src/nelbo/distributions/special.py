@@ -23,6 +23,12 @@ def log1mexp(t: Tensor) -> Tensor:
     return result
 
 
+def product(one: Tensor, other: Tensor) -> Tensor:
+    """The matrix product in the numbers that it is given: under autocast too, whose bfloat16 would cost nats."""
+    with torch.autocast(one.device.type, enabled=False):
+        return one @ other
+
+
 @final
 class _Log1mexp(torch.autograd.Function):
     """Its slope is -exp(t) / (1 - exp(t)) = -exp(t - value): one pass, autograd would go back by both branches."""

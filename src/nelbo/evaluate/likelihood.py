@@ -137,11 +137,14 @@ def log_weights(model: Model, batch: Batch, samples: int, seed: int) -> Tensor:
     q = model.encode(batch)
     generator = torch.Generator().manual_seed(seed)
     pieces = []
-    for draws in _pieces(samples):
-        z, log_q = draw_common(q, draws, generator, batch.inputs)
-        width = max(1, CHUNK // draws)
-        columns = [model.log_joint(batch[i : i + width], z[:, i : i + width]) for i in range(0, len(batch), width)]
-        pieces.append((torch.cat(columns, 1) - log_q).double().cpu())
+    with torch.random.fork_rng(devices=[]):
+        for number, draws in enumerate(_pieces(samples)):
+            # A prior that is itself an estimate takes its noise from the seed: other noise for other draws.
+            torch.manual_seed(seed + number)
+            z, log_q = draw_common(q, draws, generator, batch.inputs)
+            width = max(1, CHUNK // draws)
+            columns = [model.log_joint(batch[i : i + width], z[:, i : i + width]) for i in range(0, len(batch), width)]
+            pieces.append((torch.cat(columns, 1) - log_q).double().cpu())
     return torch.cat(pieces)
 
 

@@ -66,5 +66,8 @@ class FlowPrior(Prior):
         self.flow = make(dim, context, transforms=transforms, hidden_features=layer_sizes(hidden), **passes)
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution:
-        density: Distribution = self.flow(context)
-        return density
+        density = self.flow(context)
+        # torch's own base would meet a NaN with a ValueError that prints it, before the trainer can say what it means.
+        density.base.base_dist._validate_args = False
+        found: Distribution = density
+        return found
