@@ -353,8 +353,8 @@ def _takes(cls: type) -> list[str]:
 
 # What the data and the other settings decide; the rest of a constructor's arguments are options of a part string.
 DECIDED = frozenset(
-    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded", "shift",
-     "log_shift", "log_scale", "levels"}
+    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded",
+     "shift", "log_shift", "log_scale", "levels"}
 )  # fmt: skip
 
 

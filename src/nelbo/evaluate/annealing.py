@@ -114,8 +114,8 @@ def annealed_log_likelihood(
 
     References
     ----------
-    Neal (2001), Annealed importance sampling; Wu et al. (2017), On the quantitative analysis of decoder-based generative
-    models, arXiv:1611.04273.
+    Neal (2001), Annealed importance sampling; Wu et al. (2017), On the quantitative analysis of decoder-based
+    generative models, arXiv:1611.04273.
     """
     how = annealing or Annealing()
     _refuse(model)
@@ -201,7 +201,7 @@ def _forwards(
 def _backwards(
     model: LatentVariableModel, batch: Batch, z: Tensor, how: Annealing, steps: Tensor
 ) -> tuple[Tensor, Tensor, float]:
-    """Minus the log weights of the chains from z, an exact draw of the posterior; minus the log mean of their inverse."""
+    """log 1 / w of the chains back from z, an exact draw of the posterior, [K, B], and minus their log mean, [B]."""
     target, _ = _target(model, batch, how)
     generator = torch.Generator().manual_seed(how.seed + 1)
     point = target.at(z.expand(how.chains, *z.shape))
@@ -234,7 +234,7 @@ def _target(model: LatentVariableModel, batch: Batch, how: Annealing) -> tuple[T
         q = model.encode(batch)
         spread = torch.nan_to_num(q.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
     start = q if how.start == "posterior" else model.prior(batch.context, model.posterior)
-    return Target(lambda z: start.log_prob(z), lambda z: model.log_joint(batch, z), spread), start
+    return Target(start.log_prob, lambda z: model.log_joint(batch, z), spread), start
 
 
 @torch.no_grad()
@@ -275,8 +275,8 @@ def _pieces(batches: Iterable[Batch], how: Annealing, progress: Progress | None)
 def _refuse(model: LatentVariableModel) -> None:
     if model.prior.space is not Space.REAL:
         raise CompositionError(
-            f"annealed importance sampling moves latents that are real vectors, but these are {model.prior.space.value}; "
-            "use --estimator iw"
+            f"annealed importance sampling moves latents that are real vectors, but these are "
+            f"{model.prior.space.value}; use --estimator iw"
         )
 
 
