@@ -231,10 +231,10 @@ def _step_sizes(model: LatentVariableModel, batch: Batch, how: Annealing) -> Ten
 
 def _target(model: LatentVariableModel, batch: Batch, how: Annealing) -> tuple[Target, Distribution]:
     with torch.no_grad():
-        q = model.encode(batch)
-        spread = torch.nan_to_num(q.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
-    start = q if how.start == "posterior" else model.prior(batch.context, model.posterior)
-    return Target(start.log_prob, lambda z: model.log_joint(batch, z), spread), start
+        p = model.prior(batch.context, model.posterior)
+        start = model.encode(batch) if how.start == "posterior" else p
+        spread = torch.nan_to_num(start.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
+    return Target(start.log_prob, lambda z: model.log_joint(batch, z), spread.expand(len(batch), -1)), start
 
 
 @torch.no_grad()
