@@ -7,6 +7,7 @@ from the definitions, in NumPy, SciPy and plain torch; they use nothing of the l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -81,6 +82,27 @@ class LinearGaussian:
         kl = 0.5 * (variance + loc.square() - 1 - variance.log()).sum(-1)
         return log_px - kl
 
+    def log_weights(self, z: Tensor) -> Tensor:
+        """log p(x given z) + log p(z) - log q(z given x) of draws [K, B, q], differentiable in all."""
+        loc, variance = self.q()
+        s2 = self.variance()
+        squares = (self.x - z @ self.decoder.weight.T - self.decoder.bias).square().sum(-1)
+        log_px = -0.5 * (self.x.shape[1] * torch.log(2 * math.pi * s2) + squares / s2)
+        return log_px + 0.5 * ((z - loc).square() / variance + variance.log() - z.square()).sum(-1)
+
+    def expected(self, bound: Callable[[Tensor], Tensor], draws: int, nodes: int = 24) -> Tensor:
+        """E[bound(log w_1, ..., log w_K)], [B], over K draws of a single latent: Gauss and Hermite's product rule."""
+        points, masses = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(nodes))
+        noise = torch.cartesian_prod(*[points] * draws).view(-1, draws)
+        mass = torch.cartesian_prod(*[masses / masses.sum()] * draws).view(-1, draws).prod(1)
+        loc, variance = self.q()
+        total = torch.zeros(len(self.x), dtype=torch.float64)
+        for row in range(len(self.x)):
+            z = loc[row] + variance[row].sqrt() * noise.T.unsqueeze(-1)  # [K, nodes^K, 1]
+            one = LinearGaussian(self.model, self.x[row : row + 1])
+            total = total + (mass * bound(one.log_weights(z))).sum() * torch.eye(len(self.x), dtype=torch.float64)[row]
+        return total
+
 
 def linear_model(dims: int, latent: int) -> LatentVariableModel:
     """Linear networks, one shared variance, in float64; weights as the constructors leave them."""
@@ -104,6 +126,20 @@ def random_linear_gaussian(seed: int, dims: int = 6, latent: int = 2, rows: int 
             parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
     learned_variance(model).set(0.5 * torch.randn((), generator=generator, dtype=torch.float64))
     return LinearGaussian(model, torch.randn(rows, dims, generator=generator, dtype=torch.float64))
+
+
+def near_the_posterior(seed: int, dims: int = 3, rows: int = 3) -> LinearGaussian:
+    """One latent, random parameters, and a q that is off the posterior by a little: weights with small tails."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(dims, 1, generator=generator, dtype=torch.float64)
+    mean = torch.randn(dims, generator=generator, dtype=torch.float64)
+    x = torch.randn(rows, dims, generator=generator, dtype=torch.float64)
+    case = at_the_optimum(x, mean, weight, 1.0)
+    with torch.no_grad():
+        # q is a little too narrow than too wide at random, and off by a part of its width.
+        for parameter in (case.encoder.weight, case.encoder.bias):
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    return case
 
 
 def at_the_optimum(x: Tensor, mean: Tensor, weight: Tensor, variance: float) -> LinearGaussian:

@@ -198,6 +198,22 @@ def _likelihoods() -> list[Case]:
     return cases
 
 
+_OBJECTIVES = (
+    "elbo:samples=2,gradient=stl",
+    "elbo:gradient=reinforce",
+    "elbo:gradient=reinforce-average",
+    "elbo:gradient=nvil",
+    "elbo:samples=3,gradient=vimco",
+    "iwae:samples=4,gradient=dreg",
+    "iwae:gradient=vimco",
+    "multiply-iwae:groups=2,samples=4",
+    "ciwae:beta=0.3,samples=3,gradient=dreg",
+    "piwae:groups=2,samples=4",
+    "renyi:alpha=0.5,samples=3",
+    "vr-max:samples=3",
+)
+
+
 def _variants() -> list[Case]:
     """Parts that no recipe takes by default: every network, every transform of the table."""
     cases = [
@@ -216,7 +232,7 @@ def _variants() -> list[Case]:
         Case("mixed-by-name", "mixed", {"likelihood": "mixed:ordinal=column2+column7,student-t=column5"}),
         Case("sampled-kl", "binary", {"objective": "elbo:kl=sampled", "samples": 3}),
     ]
-    return cases
+    return cases + [Case(f"objective-{name}", "binary", {"objective": name}) for name in _OBJECTIVES]
 
 
 CASES = _cases()

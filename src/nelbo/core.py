@@ -8,7 +8,6 @@ Shapes: K importance samples (or Monte Carlo draws), B data, D latent dimensions
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -243,14 +242,22 @@ class Bound(ABC):
     @abstractmethod
     def __call__(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor: ...
 
+    @abstractmethod
+    def slopes(self, log_w: Tensor, log_r: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """c = d bound / d log w of each draw, and d log c / d log w of the same draw, [K, B] each."""
+
 
 class Gradient(nn.Module, ABC):
-    """A gradient estimator: a surrogate [B] whose gradient estimates that of the bound."""
+    """A gradient estimator: a surrogate [B] whose gradient estimates that of the bound of `log_w` [K, B]."""
 
     draw: Draw
 
     @abstractmethod
-    def forward(self, bound: Bound, terms: Terms) -> Tensor: ...
+    def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor: ...
+
+    if TYPE_CHECKING:  # a module returns Any
+
+        def __call__(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor: ...
 
 
 class Phase(nn.Module, ABC):
@@ -284,13 +291,6 @@ class SinglePhase(Objective, Phase):
     @property
     def phases(self) -> Sequence[Phase]:
         return (self,)
-
-
-def log_mean_exp(log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
-    """log of the weighted mean over draws, `[K, B] -> [B]`: logsumexp(log w + log r), log r = -log K."""
-    if log_r is None:
-        return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])
-    return torch.logsumexp(log_w + log_r, 0)
 
 
 def full_precision(features: Tensor) -> Tensor:

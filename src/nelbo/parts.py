@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from nelbo.core import Space
+from nelbo.core import Bound, Draw, Gradient, Space
 from nelbo.networks import halves, names
+from nelbo.objectives import ImportanceObjective
 from nelbo.recipes import decided
 from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
 
-KINDS = ("prior", "posterior", "likelihood", "network")
+KINDS = ("prior", "posterior", "likelihood", "network", "objective", "gradient")
+_ESTIMATORS = {"kl": "analytic", "gradient": "pathwise"}  # objects of an objective, by the name of the default
+_DRAWS = {
+    Draw.PATHWISE: "reparameterised draws",
+    Draw.STOPPED: "reparameterised draws, the score of q left out",
+    Draw.SCORE: "draws of any posterior with a density",
+}
 
 
 @final
@@ -40,16 +47,29 @@ def catalogue(kind: str) -> Iterator[Part]:
     for name, cls in _by_name(kind):
         known = decided(f"{kind}/{name}")
         known = known | {"hidden"} if kind == "network" else known  # --hidden, for both halves
-        parameters = inspect.signature(cls).parameters.values()
-        options = {p.name: p.default for p in parameters if p.name not in known and p.default is not p.empty}
+        options = {name: value for name, value in _defaults(cls).items() if name not in known}
+        if issubclass(cls, Bound):
+            options |= {name: value for name, value in _defaults(ImportanceObjective).items() if name not in known}
         yield Part(kind, name, _summary(cls), _serves(cls), _reference(cls), options)
 
 
-def _by_name(kind: str) -> Iterator[tuple[str, type]]:
-    """Registered classes by the name a part string gives them; of a pair of networks, the encoder."""
+def _by_name(kind: str) -> Iterable[tuple[str, type]]:
+    """Registered classes by the name a part string gives them; of a pair of networks, the encoder.
+
+    An importance-weighted bound is an objective by its own name.
+    """
     if kind == "network":
         return ((name, lookup(halves(name)[0])) for name in names())
+    if kind == "objective":
+        named = {**dict(registered(kind)), **dict(registered("bound"))}
+        return sorted((name, cls) for name, cls in named.items() if cls is not ImportanceObjective)
     return registered(kind)
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """The options of a constructor with a default; an estimator's by its name."""
+    given = {p.name: p.default for p in inspect.signature(cls).parameters.values() if p.default is not p.empty}
+    return {name: _ESTIMATORS.get(name) if value is None else value for name, value in given.items()}
 
 
 def _summary(cls: type) -> str:
@@ -66,6 +86,8 @@ def _serves(cls: type) -> str:
     space, fits = getattr(cls, "space", None), getattr(cls, "fits", None)
     if isinstance(space, Space):
         return space.value
+    if issubclass(cls, Gradient):
+        return _DRAWS[cls.draw]
     if fits is None:
         return ""
     after = [f"{kind.value} after {' or '.join(ways)}" for kind, ways in getattr(cls, "after", {}).items()]

@@ -67,7 +67,7 @@ def vae(data: DataSpec, settings: Settings) -> Spec:
         "posterior": _posterior(data, settings),
         "likelihood": _likelihood(data, settings),
     }
-    return _objective(settings, model)
+    return _objective(data, settings, model)
 
 
 @recipe("conv-vae", "kingma2014", network="conv")
@@ -172,15 +172,32 @@ def _flag(transform: str) -> str:
     return "--binarize dynamic" if transform == "binarize" else f"--transform {transform}"
 
 
-def _objective(settings: Settings, model: Spec) -> Spec:
+def _objective(data: DataSpec, settings: Settings, model: Spec) -> Spec:
+    """The objective of a name, or the importance-weighted one with the bound of that name, and its estimators."""
     name, options = parse_part(settings.objective)
-    kl = options.pop("kl", "analytic")
-    lookup(f"kl/{kl}")
-    return _filled(
-        f"objective/{name}",
-        options,
-        {"model": model, "samples": settings.samples, "kl": {"part": f"kl/{kl}"}, "beta": settings.beta},
-    )
+    known: dict[str, Any] = {"model": model, "samples": settings.samples, "beta": settings.beta}
+    if (gradient := options.pop("gradient", None)) is not None:
+        known["gradient"] = _filled(f"gradient/{gradient}", {}, {"network": _encoder(data, settings, 1)})
+    if name == "elbo":
+        kl = options.pop("kl", "analytic" if gradient is None else "sampled")
+        known["kl"] = _filled(f"kl/{kl}", {}, {})
+    bounds = dict(registered("bound"))
+    known_names = {*dict(registered("objective")), *bounds} - {"importance"}
+    if name not in known_names:
+        raise unknown("objective", name, sorted(known_names))
+    if name in bounds:
+        own = {option: options.pop(option) for option in _takes(lookup(f"bound/{name}")) if option in options}
+        known["bound"] = _filled(f"bound/{name}", own, {})
+        name = "importance"
+    takes = _takes(lookup(f"objective/{name}"))
+    if "gradient" in known and "gradient" not in takes:
+        raise CompositionError(f"--objective {name} has no choice of gradient; leave gradient={gradient} out")
+    if "beta" not in takes and (settings.beta != 1 or settings.warmup != "none"):
+        raise CompositionError(
+            f"--objective {settings.objective} has no beta, so --beta and --warmup mean nothing; leave them out, or "
+            "use --objective elbo"
+        )
+    return _filled(f"objective/{name}", options, known)
 
 
 def _prior(data: DataSpec, settings: Settings) -> Spec:
@@ -306,8 +323,8 @@ def _decoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:
 def _checked(part: str, options: Mapping[str, Any]) -> type:
     """The class of a part, once its constructor is known to take the user's options, by name and by type."""
     cls = lookup(part)
-    takes = [name for name in inspect.signature(cls).parameters if name not in decided(part)]
-    typed = get_type_hints(cls.__init__)  # type: ignore[misc]
+    takes = [name for name in _takes(cls) if name not in decided(part)]
+    typed = get_type_hints(cls.__init__) if options and takes else {}  # type: ignore[misc]
     for option, value in options.items():
         if option not in takes:
             raise unknown(f"option of {part}:", option or str(value), takes, ConfigError)
@@ -323,15 +340,21 @@ def _checked(part: str, options: Mapping[str, Any]) -> type:
 
 def _filled(part: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
     """A spec from the user's options over what is known, keeping only what the constructor takes."""
-    takes = inspect.signature(_checked(part, options)).parameters
+    takes = _takes(_checked(part, options))
     known = {name: value for name, value in known.items() if name in takes and value is not None}
     return {"part": part, **known, **options}
 
 
+def _takes(cls: type) -> list[str]:
+    """What the constructor of a class takes by name; one without a constructor takes nothing."""
+    parameters = inspect.signature(cls).parameters.values()
+    return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.kind is not p.VAR_KEYWORD]
+
+
 # What the data and the other settings decide; the rest of a constructor's arguments are options of a part string.
 DECIDED = frozenset(
-    {"model", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded", "shift",
-     "log_shift", "log_scale", "levels"}
+    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded",
+     "shift", "log_shift", "log_scale", "levels"}
 )  # fmt: skip
 
 

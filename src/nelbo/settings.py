@@ -46,7 +46,7 @@ class Settings(BaseModel):
 
     # The objective.
     objective: str = "elbo"
-    samples: int = Field(default=1, ge=1)
+    samples: int | None = Field(default=None, ge=1)
     beta: float = Field(default=1.0, ge=0)
     warmup: str = "none"
 

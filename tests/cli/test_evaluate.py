@@ -43,6 +43,26 @@ def test_people_get_a_table_with_baselines(digits_run: Path) -> None:
     assert "reference measure: probability mass" in out
 
 
+def test_annealing_stands_beside_the_estimate(digits_run: Path) -> None:
+    flags = ("--samples", 4, "--temperatures", 20, "--rows", 10, "--no-baselines", "--json")
+    ais = json.loads(succeed("evaluate", digits_run, "--estimator", "ais", *flags).out)["ais"]
+    assert (ais["n"], ais["chains"], ais["temperatures"]) == (10, 4, 20)
+    assert np.isfinite(ais["log_likelihood"])
+    assert ais["monte_carlo_error"] > 0
+    bdmc = json.loads(succeed("evaluate", digits_run, "--estimator", "bdmc", *flags, "--start", "prior").out)["bdmc"]
+    assert bdmc["start"] == "prior"
+    assert bdmc["gap"] == pytest.approx(bdmc["upper"] - bdmc["lower"])
+    assert bdmc["upper"] > bdmc["lower"]  # 20 temperatures from the prior are far too few
+    people = succeed("evaluate", digits_run, "--estimator", "bdmc", *flags[:-1]).out
+    assert "10 rows made by the model" in people
+
+
+def test_an_estimator_that_is_none_is_refused(digits_run: Path) -> None:
+    assert "did you mean 'bdmc'" in refuse("evaluate", digits_run, "--estimator", "bmdc")
+    assert "'posterior', 'prior'" in refuse("evaluate", digits_run, "--start", "nowhere")
+    assert "1 of its chains or more" in refuse("evaluate", digits_run, "--estimator", "ais", "--samples", 0)
+
+
 def test_misspelt_splits_and_no_samples_are_refused(digits_run: Path) -> None:
     assert "did you mean 'train'" in refuse("evaluate", digits_run, "--split", "trian")
     assert "--samples 0" in refuse("evaluate", digits_run, "--samples", 0)

@@ -45,7 +45,8 @@ def recipes(json: Json = False) -> None:
 
 def parts(
     kind: Annotated[
-        str | None, typer.Argument(help="prior, posterior, likelihood or network; all if left out.")
+        str | None,
+        typer.Argument(help="prior, posterior, likelihood, network, objective, gradient; all if left out."),
     ] = None,
     plugin: Plugins = None,
     json: Json = False,

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from nelbo.cli.output import counting, print_json, print_table, show
 from nelbo.cli.plugin import Plugins, load_plugins
 
+ESTIMATORS = ("iw", "ais", "bdmc")
+Start = Literal["posterior", "prior"]
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    samples: Annotated[int, typer.Option(help="Importance samples a row, K.")] = 1_000,
+    samples: Annotated[
+        int | None, typer.Option(help="Importance samples a row (default: 1000), or chains of ais and bdmc (16).")
+    ] = None,
+    estimator: Annotated[
+        str,
+        typer.Option(
+            help="iw: importance sampling; ais: annealed importance sampling beside it; bdmc: both bounds of "
+            "bidirectional Monte Carlo, on rows that the model made."
+        ),
+    ] = "iw",
+    temperatures: Annotated[int, typer.Option(help="Of ais and bdmc: more is nearer the truth.")] = 500,
+    start: Annotated[Start, typer.Option(help="Where chains start: posterior or prior.")] = "posterior",
+    rows: Annotated[int, typer.Option(min=1, help="Rows of ais and bdmc, evenly spaced.")] = 100,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     data: Annotated[str | None, typer.Option(help="Other data of the same shape, instead of a split.")] = None,
     label: Annotated[str | None, typer.Option(help="Label column or key of the other data.")] = None,
@@ -30,12 +46,16 @@ def evaluate(
     Both are log densities or masses at beta = 1 (higher is better); the reference measure says of what.
     """
     from nelbo.errors import unknown
+    from nelbo.evaluate import Annealing, anneal
     from nelbo.evaluate import evaluate as evaluate_run
     from nelbo.inputs import other_data
     from nelbo.run import Run, reopen
 
     if split not in {"train", "validation", "test"}:
         raise unknown("split to evaluate", split, ("train", "validation", "test"))
+    if estimator not in ESTIMATORS:
+        raise unknown("estimator", estimator, ESTIMATORS)
+    by_chains = estimator != "iw"
     load_plugins(plugin)
     folder = Run(run)
     model = folder.load_model()
@@ -46,8 +66,22 @@ def evaluate(
     total = len(getattr(job.split, split)) if other is None else len(other)
     with counting("evaluating", total) as progress:
         result = evaluate_run(
-            job, model, split, samples=samples, data=other, seed=seed, with_baselines=baselines, progress=progress
+            job,
+            model,
+            split,
+            samples=1_000 if by_chains or samples is None else samples,
+            data=other,
+            seed=seed,
+            with_baselines=baselines,
+            progress=progress,
         )
+    if by_chains:
+        how = Annealing(chains=16 if samples is None else samples, temperatures=temperatures, start=start, seed=seed)
+        with counting("annealing", min(rows, total)) as progress:
+            annealed, bracketed = anneal(
+                job, model, split, how, rows=rows, data=other, bracket=estimator == "bdmc", progress=progress
+            )
+        result = replace(result, annealing=how, annealed=annealed, bracketed=bracketed)
     content = result.as_json()
     if other is None:
         folder.write_evaluation(content)
@@ -80,6 +114,7 @@ def print_evaluation(content: dict[str, Any]) -> None:
     if content["per_unit"]:
         unit = content["per_unit"]
         print(f"per [0, 1] unit: log-likelihood {show(unit['log_likelihood'])}, bound {show(unit['bound'])}")
+    _print_annealed(content)
     for warning in content["warnings"]:
         print(f"note: {warning}")
     print(
@@ -87,6 +122,23 @@ def print_evaluation(content: dict[str, Any]) -> None:
         f"active; Monte Carlo error {show(content['monte_carlo_error'])}, effective sample size "
         f"{content['effective_sample_size']:.0f} of {content['importance_samples']}"
     )
+
+
+def _print_annealed(content: dict[str, Any]) -> None:
+    """Annealed importance sampling, and both bounds on simulated rows, where they were asked for."""
+    if "ais" in content:
+        a = content["ais"]
+        print(
+            f"annealed importance sampling, {a['n']} rows, {a['chains']} chains, {a['temperatures']} temperatures: "
+            f"{show(a['log_likelihood'])}, Monte Carlo error {show(a['monte_carlo_error'])}, "
+            f"{a['acceptance']:.0%} of proposals accepted"
+        )
+    if "bdmc" in content:
+        b = content["bdmc"]
+        print(
+            f"{b['n']} rows made by the model, {b['chains']} chains, {b['temperatures']} temperatures: log-likelihood "
+            f"from {show(b['lower'])} to {show(b['upper'])}; annealing is off by {show(b['gap'])} nats or less there"
+        )
 
 
 def _print_reconstruction(content: dict[str, Any]) -> None:

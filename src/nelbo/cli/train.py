@@ -71,10 +71,16 @@ def train(
         float | None, typer.Option(help="Lowest log-variance a network may emit (default: -14).", rich_help_panel=Model)
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="elbo, or elbo:kl=sampled (all Monte Carlo).", rich_help_panel=Model)
+        str | None,
+        typer.Option(
+            help="elbo, elbo:kl=sampled (all Monte Carlo), elbo:gradient=stl; iwae:samples=50,gradient=dreg, "
+            "multiply-iwae, ciwae, piwae, renyi:alpha=0.5, vr-max; autoencoder; nelbo parts lists them "
+            "(default: elbo).",
+            rich_help_panel=Model,
+        ),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(help="Draws of z a datum and step, L (default: 1).", rich_help_panel=Model)
+        int | None, typer.Option(help="Draws of z a datum and step (default: 1; with iwae 10).", rich_help_panel=Model)
     ] = None,
     beta: Annotated[
         float | None, typer.Option(help="Final weight of the KL (default: 1).", rich_help_panel=Model)

@@ -1,16 +1,29 @@
 """Evaluation: bounds, likelihoods, latents and the baselines beside them."""
 
+from nelbo.evaluate.annealing import (
+    Annealed,
+    Annealing,
+    Bidirectional,
+    annealed_log_likelihood,
+    bidirectional_log_likelihood,
+)
 from nelbo.evaluate.baselines import Baseline, baselines
-from nelbo.evaluate.evaluation import Evaluation, evaluate, evaluate_model
+from nelbo.evaluate.evaluation import Evaluation, anneal, evaluate, evaluate_model
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, importance_log_likelihood
 
 __all__ = [
+    "Annealed",
+    "Annealing",
     "Baseline",
+    "Bidirectional",
     "Estimate",
     "Evaluation",
     "LatentSummary",
+    "anneal",
+    "annealed_log_likelihood",
     "baselines",
+    "bidirectional_log_likelihood",
     "evaluate",
     "evaluate_model",
     "importance_log_likelihood",

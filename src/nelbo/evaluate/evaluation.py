@@ -16,6 +16,14 @@ from torch import Tensor
 from nelbo.core import Model
 from nelbo.data import Batches, Data, DataSpec
 from nelbo.errors import CompositionError
+from nelbo.evaluate.annealing import (
+    Annealed,
+    Annealing,
+    Bidirectional,
+    annealed_log_likelihood,
+    bidirectional_log_likelihood,
+    simulate,
+)
 from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
@@ -59,6 +67,9 @@ class Evaluation:
     test_bound: float | None = None  # the same on these rows
     reconstruction: Tensor | None = None  # [N]  log p(x given z) at the posterior mean
     baselines: tuple[Baseline, ...] = field(default_factory=tuple)
+    annealing: Annealing | None = None
+    annealed: Annealed | None = None  # on the first rows
+    bracketed: Bidirectional | None = None  # on rows that the model made
     seconds: float = 0.0
     seed: int = 0
 
@@ -85,6 +96,7 @@ class Evaluation:
                 {name: value for name, value in vars(baseline).items() if name != "per_row"}
                 for baseline in self.baselines
             ],
+            **self._annealed(),
             "warnings": list(self.spec.warnings),
             "seed": self.seed,
             "seconds": round(self.seconds, 2),
@@ -116,6 +128,24 @@ class Evaluation:
             per_unit,
         )
         return dict(zip(_OF_THE_LIKELIHOOD, figures, strict=True))
+
+    def _annealed(self) -> dict[str, Any]:
+        """What annealing found, where it was asked for."""
+        how, found = self.annealing, {}
+        if how is not None and self.annealed is not None:
+            found["ais"] = {**_annealing(how), **_of_chains(self.annealed)}
+        if how is not None and self.bracketed is not None:
+            lower, upper = self.bracketed.lower, self.bracketed.upper
+            found["bdmc"] = {
+                **_annealing(how),
+                "n": len(lower.log_likelihood),
+                "lower": float(lower.log_likelihood.mean()),
+                "upper": float(upper.log_likelihood.mean()),
+                "gap": float((upper.log_likelihood - lower.log_likelihood).mean()),
+                "lower_monte_carlo_error": finite(lower.monte_carlo_error),
+                "upper_monte_carlo_error": finite(upper.monte_carlo_error),
+            }
+        return found
 
     def write_rows(self, path: Path) -> None:
         """One CSV line a row: its number, bound, log-likelihood and effective sample size."""
@@ -190,6 +220,48 @@ def evaluate_model(
     if not latent.has_density:
         return None, latents
     return importance_log_likelihood(model, batches.fixed(), samples, seed=seed, progress=progress), latents
+
+
+def anneal(
+    job: Job,
+    model: Model,
+    split: str,
+    annealing: Annealing,
+    *,
+    rows: int,
+    data: Data | None = None,
+    bracket: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Annealed | None, Bidirectional | None]:
+    """Annealed importance sampling of evenly spaced rows; or, to `bracket`, of as many rows that the model makes."""
+    latent = _latent_model(model).eval()
+    source = job.data if data is None else data
+    chosen = getattr(job.split, split) if data is None else torch.arange(len(data))
+    chosen = chosen[torch.linspace(0, len(chosen) - 1, min(rows, len(chosen))).round().long()]
+    with threads(job.settings.threads):
+        batches = batches_of(job, source, chosen, batch_size=BATCH)
+        if not bracket:
+            return annealed_log_likelihood(latent, batches.fixed(), annealing, progress=progress), None
+        made = []
+        for number, batch in enumerate(batches.fixed()):
+            z, x = simulate(latent, batch, annealing.seed + number)
+            made.append((batches.of(x, batch.context), z))
+        return None, bidirectional_log_likelihood(latent, made, annealing, progress=progress)
+
+
+def _annealing(how: Annealing) -> dict[str, Any]:
+    return {"chains": how.chains, "temperatures": how.temperatures, "leapfrog": how.leapfrog, "start": how.start}
+
+
+def _of_chains(found: Annealed) -> dict[str, Any]:
+    return {
+        "n": len(found.log_likelihood),
+        "log_likelihood": float(found.log_likelihood.mean()),
+        "standard_error": finite(found.standard_error),
+        "monte_carlo_error": finite(found.monte_carlo_error),
+        "effective_sample_size": float(found.effective_sample_size.mean()),
+        "acceptance": found.acceptance,
+    }
 
 
 def finite(value: float) -> float | None:

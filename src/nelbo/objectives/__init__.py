@@ -2,20 +2,42 @@
 
 from nelbo.objectives.aggregate import AggregatePosterior
 from nelbo.objectives.autoencoder import Autoencoder
-from nelbo.objectives.bounds import EvidenceLowerBound, ImportanceWeighted
+from nelbo.objectives.bounds import (
+    CombinedBound,
+    EvidenceLowerBound,
+    ImportanceWeighted,
+    LargestWeight,
+    MultiplyImportanceWeighted,
+    RenyiBound,
+)
 from nelbo.objectives.elbo import ELBO, AnalyticKL, SampledKL
-from nelbo.objectives.gradients import Pathwise
+from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding
+from nelbo.objectives.importance import IWAE, PIWAE, ImportanceObjective
 from nelbo.objectives.schedules import Schedule, parse_schedule
+from nelbo.objectives.score import NVIL, VIMCO, Reinforce, ReinforceAverage
 
 __all__ = [
     "ELBO",
+    "IWAE",
+    "NVIL",
+    "PIWAE",
+    "VIMCO",
     "AggregatePosterior",
     "AnalyticKL",
     "Autoencoder",
+    "CombinedBound",
+    "DoublyReparameterised",
     "EvidenceLowerBound",
+    "ImportanceObjective",
     "ImportanceWeighted",
+    "LargestWeight",
+    "MultiplyImportanceWeighted",
     "Pathwise",
+    "Reinforce",
+    "ReinforceAverage",
+    "RenyiBound",
     "SampledKL",
     "Schedule",
+    "StickingTheLanding",
     "parse_schedule",
 ]

@@ -9,8 +9,11 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Loss, Model, SinglePhase, Terms
+from nelbo.core import Batch, Draw, Gradient, Loss, Model, SinglePhase, Terms
 from nelbo.errors import CompositionError, ConfigError
+from nelbo.objectives.bounds import EvidenceLowerBound
+from nelbo.objectives.gradients import Pathwise
+from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
 
 
@@ -62,6 +65,9 @@ class ELBO(SinglePhase):
         `AnalyticKL()` (default) or `SampledKL()`.
     beta
         Final weight of the KL. It is a buffer that only the trainer's warm-up moves, and it is always logged.
+    gradient
+        `Pathwise()` (default), `StickingTheLanding()`, or a score function for latents that have no reparameterisation
+        (`NVIL(network)`, `VIMCO()`). All but the first see the KL by its draws.
 
     References
     ----------
@@ -70,7 +76,14 @@ class ELBO(SinglePhase):
 
     beta: Tensor
 
-    def __init__(self, model: Model, samples: int = 1, kl: KLEstimator | None = None, beta: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        samples: int = 1,
+        kl: KLEstimator | None = None,
+        beta: float = 1.0,
+        gradient: Gradient | None = None,
+    ) -> None:
         super().__init__()
         if samples < 1:
             raise ConfigError(f"the ELBO needs 1 draw of z or more, but --samples {samples} was given")
@@ -79,17 +92,28 @@ class ELBO(SinglePhase):
         needs_density("the ELBO", model)
         self.model = model
         self.samples = samples
-        self.kl = AnalyticKL() if kl is None else kl
+        self.gradient = Pathwise() if gradient is None else gradient
+        if isinstance(gradient, VIMCO) and samples < 2:
+            raise ConfigError("gradient=vimco needs 2 draws or more; give e.g. samples=5")
+        self.kl = _estimator(kl, self.gradient)
         self.register_buffer("beta", torch.tensor(float(beta)))
 
     def forward(self, batch: Batch) -> Loss:
-        terms = self.model.terms(batch, self.samples, analytic=self.kl.analytic)
+        draw = self.gradient.draw
+        terms = self.model.terms(batch, self.samples, draw, self.kl.analytic)
         log_px = over_draws(terms.log_px)
         kl = self.kl(terms)
-        weighted = self.beta * kl
-        loss = functools.reduce(torch.add, terms.penalties.values(), weighted - log_px)
-        parts = {"likelihood": -log_px, "kl": weighted, **terms.penalties}
+        parts = {"likelihood": -log_px, "kl": self.beta * kl, **terms.penalties}
+        if draw is Draw.SCORE:
+            parts["score"] = self._score(terms, batch)
+        loss = functools.reduce(torch.add, parts.values())
         return Loss(loss.mean(), (log_px - kl).detach(), parts)
+
+    def _score(self, terms: Terms, batch: Batch) -> Tensor:
+        """What the gradient of the draws' probabilities adds to the loss: the value 0, [B]."""
+        log_w = terms.log_px + self.beta * (terms.log_weights - terms.log_px)
+        bound = EvidenceLowerBound()
+        return bound(log_w) - self.gradient(bound, log_w, terms, batch)
 
 
 def needs_density(what: str, model: Model) -> None:
@@ -105,6 +129,14 @@ def needs_density(what: str, model: Model) -> None:
             f"{what} needs a posterior with a density, but this one is a point; use --objective autoencoder, or "
             "--posterior gaussian"
         )
+
+
+def _estimator(kl: KLEstimator | None, gradient: Gradient) -> KLEstimator:
+    if isinstance(gradient, Pathwise):
+        return AnalyticKL() if kl is None else kl
+    if isinstance(kl, AnalyticKL):
+        raise CompositionError("only gradient=pathwise can use the closed form of the KL; leave kl=analytic out")
+    return SampledKL()
 
 
 def _sampled(terms: Terms) -> Tensor:

@@ -1,4 +1,4 @@
-"""Gradient estimators: surrogates whose gradient estimates that of a bound."""
+"""Gradient estimators by reparameterised draws: surrogates whose gradient estimates that of a bound."""
 
 from __future__ import annotations
 
@@ -6,14 +6,67 @@ from typing import final
 
 from torch import Tensor
 
-from nelbo.core import Bound, Draw, Gradient, Terms
+from nelbo.core import Batch, Bound, Draw, Gradient, Terms
+from nelbo.registry import register
 
 
+@register("gradient/pathwise")
 @final
 class Pathwise(Gradient):
-    """Differentiate the bound through the reparameterised draws; Kingma and Welling (2013), section 2.4."""
+    """Differentiate the bound through the reparameterised draws.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 2.4.
+    """
 
     draw = Draw.PATHWISE
 
-    def forward(self, bound: Bound, terms: Terms) -> Tensor:
-        return bound(terms.log_weights, terms.log_r)
+    def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
+        return bound(log_w, terms.log_r)
+
+
+@register("gradient/stl")
+@final
+class StickingTheLanding(Gradient):
+    """Pathwise without the score of log q, whose mean is 0: no variance left where q is the posterior.
+
+    Unbiased for the evidence lower bound alone; for others `DoublyReparameterised` is its unbiased form.
+
+    References
+    ----------
+    Roeder, Wu and Duvenaud (2017), Sticking the landing, arXiv:1703.09194, eq. 8.
+    """
+
+    draw = Draw.STOPPED
+
+    def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
+        return bound(log_w, terms.log_r)
+
+
+@register("gradient/dreg")
+@final
+class DoublyReparameterised(Gradient):
+    r"""The score of log q reparameterised too: for q's parameters sum_k (c_k - c_k') d log w_k / dz dz / dphi.
+
+    c_k is the slope of the bound in log w_k and c_k' the slope of c_k in it. For the importance-weighted bound c is the
+    normalised weight and c - c' its square; for the evidence lower bound c' = 0 (sticking the landing); for Renyi's
+    alpha c + (1 - alpha) c^2. Parameters that reach log w by another way than z (those of the likelihood and the
+    prior) have their slope c_k.
+
+    References
+    ----------
+    Tucker et al. (2019), Doubly reparameterized gradient estimators for Monte Carlo objectives, arXiv:1810.04152, eq. 5
+    and 8.
+    """
+
+    draw = Draw.STOPPED
+
+    def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
+        slope, rise = bound.slopes(log_w.detach(), terms.log_r)
+        if terms.z.requires_grad:
+            share = (1 - rise).unsqueeze(-1)
+            terms.z.register_hook(lambda gradient: gradient * share)  # type: ignore[no-untyped-call]
+        # The value is the bound's, the gradient that of sum_k c_k log w_k.
+        linear = (slope * log_w).sum(0)
+        return bound(log_w.detach(), terms.log_r) + linear - linear.detach()

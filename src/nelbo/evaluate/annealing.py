@@ -1,0 +1,304 @@
+"""Annealed importance sampling with Hamiltonian transitions, and its reverse: log p(x) from below and from above."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from nelbo.core import Batch, Space
+from nelbo.distributions.drawing import FromNoise, draw_common
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.evaluate.hamiltonian import Point, Target, transition
+from nelbo.evaluate.likelihood import Progress, standard_error
+from nelbo.models.latent import LatentVariableModel
+
+CHUNK = 1_000  # chains times rows moved together
+ACCEPTED = 0.65  # share of proposals that step sizes aim at; Wu et al. (2017), section 4.2
+PACE = 0.3  # of the adaptation, in log step size for a share of proposals
+
+
+@final
+@dataclass(frozen=True)
+class Annealing:
+    """How chains go from the start to the posterior.
+
+    Parameters
+    ----------
+    chains
+        K, the number of chains of a row.
+    temperatures
+        T, the number of intermediate distributions; the estimate is exact for T to infinity.
+    leapfrog
+        Steps of each Hamiltonian transition.
+    start
+        "posterior": chains start from q(z given x), which is near where they go; "prior": from p(z), as in the
+        literature on models without a recognition model.
+    seed
+        Of all noise, which the rows share.
+    """
+
+    chains: int = 16
+    temperatures: int = 500
+    leapfrog: int = 10
+    start: Literal["posterior", "prior"] = "posterior"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("chains", "temperatures", "leapfrog"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"annealing needs 1 of its {name} or more, but {getattr(self, name)} was given")
+
+    @property
+    def schedule(self) -> Tensor:
+        """beta_0 = 0 < ... < beta_T = 1, [T + 1]: sigmoidal, slow at both ends; Wu et al. (2017), section 4.2."""
+        s = torch.sigmoid(torch.linspace(-4, 4, self.temperatures + 1, dtype=torch.float64))
+        return (s - s[0]) / (s[-1] - s[0])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Annealed:
+    """Estimates for N rows from K chains each; nats, float64. The noise is common to all rows."""
+
+    log_likelihood: Tensor  # [N]
+    effective_sample_size: Tensor  # [N]  of the K chains
+    influence: Tensor  # [K]  mean over rows of w / mean w - 1
+    acceptance: float  # share of accepted proposals
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error over data of the mean."""
+        return standard_error(self.log_likelihood)
+
+    @property
+    def monte_carlo_error(self) -> float:
+        """Standard error over chains of the mean (delta method)."""
+        return standard_error(self.influence)
+
+
+def annealed_log_likelihood(
+    model: LatentVariableModel,
+    batches: Iterable[Batch],
+    annealing: Annealing | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Annealed:
+    r"""log p(x) of each row by annealed importance sampling: a stochastic lower bound, in expectation below it.
+
+    With f_b(z) = p_0(z)^(1 - b) p(x, z)^b, a chain z_0 ~ p_0, z_t moved by a transition that leaves f_{b_t} as it is,
+    has the weight w = prod_t f_{b_t}(z_{t-1}) / f_{b_{t-1}}(z_{t-1}), whose mean is p(x). The estimate is
+    log (1/K) sum_k w_k. Step sizes are found by chains of their own and held after, so that E[w] = p(x) holds exactly.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode, with latents that are real vectors.
+    batches
+        The rows, in an order of the caller's.
+    annealing
+        Chains, temperatures, start.
+    progress
+        Called with the number of rows done.
+
+    Raises
+    ------
+    CompositionError
+        If the latents are not real vectors.
+
+    References
+    ----------
+    Neal (2001), Annealed importance sampling; Wu et al. (2017), On the quantitative analysis of decoder-based
+    generative models, arXiv:1611.04273.
+    """
+    how = annealing or Annealing()
+    _refuse(model)
+    with _constant(model):
+        return _joined([_forwards(model, piece, how) for piece in _pieces(batches, how, progress)])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Bidirectional:
+    """log p(x) of rows that the model made itself, from below and from above."""
+
+    lower: Annealed
+    upper: Annealed
+
+
+def bidirectional_log_likelihood(
+    model: LatentVariableModel,
+    simulated: Iterable[tuple[Batch, Tensor]],
+    annealing: Annealing | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Bidirectional:
+    r"""log p(x) of simulated rows, bracketed: annealed importance sampling, and the same chains run backwards.
+
+    Where x was drawn with its z from p(x, z), that z is a draw of the posterior. Chains that start there and run from
+    b = 1 down to 0 have weights whose inverse has the mean 1 / p(x), so that -log (1/K) sum_k 1 / w_k is in
+    expectation above log p(x). What lies between both bounds is the error of either.
+
+    Parameters
+    ----------
+    simulated
+        Batches of x ~ p(x given z) and their z ~ p(z), [B, D].
+
+    References
+    ----------
+    Grosse, Ghahramani and Adams (2015), Sandwiching the marginal likelihood using bidirectional Monte Carlo,
+    arXiv:1511.02543, section 3.
+    """
+    how = annealing or Annealing()
+    _refuse(model)
+    lower, upper = [], []
+    with _constant(model):
+        for batch, z in simulated:
+            width = max(1, CHUNK // how.chains)
+            for i in range(0, len(batch), width):
+                piece = batch[i : i + width]
+                steps = _step_sizes(model, piece, how)
+                lower.append(_forwards(model, piece, how, steps))
+                upper.append(_backwards(model, piece, z[i : i + width], how, steps))
+                if progress is not None:
+                    progress(len(piece))
+    return Bidirectional(_joined(lower), _joined(upper))
+
+
+@torch.no_grad()
+def simulate(model: LatentVariableModel, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
+    """z ~ p(z) and x ~ p(x given z), one for each row of a batch, given its context: [B, D] and [B, *event]."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        p = model.prior(batch.context, model.posterior)
+        z = p.sample() if p.batch_shape else p.sample((len(batch),))
+        return z, model.decode(z, batch.context).sample()
+
+
+def _forwards(
+    model: LatentVariableModel, batch: Batch, how: Annealing, steps: Tensor | None = None
+) -> tuple[Tensor, Tensor, float]:
+    """Log weights [K, B], their log mean [B] and the share of accepted proposals."""
+    steps = _step_sizes(model, batch, how) if steps is None else steps
+    target, q = _target(model, batch, how)
+    generator = torch.Generator().manual_seed(how.seed)
+    point = target.at(_starts(q, how, len(batch), generator))
+    log_w, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
+    schedule = how.schedule.tolist()
+    for t in range(1, len(schedule)):
+        log_w += (schedule[t] - schedule[t - 1]) * (point.last - point.first).double()
+        point, share = transition(target, point, schedule[t], steps[t - 1], how.leapfrog, generator)
+        accepted += float(share.mean()) / how.temperatures
+    return log_w, torch.logsumexp(log_w, 0) - math.log(how.chains), accepted
+
+
+def _backwards(
+    model: LatentVariableModel, batch: Batch, z: Tensor, how: Annealing, steps: Tensor
+) -> tuple[Tensor, Tensor, float]:
+    """log 1 / w of the chains back from z, an exact draw of the posterior, [K, B], and minus their log mean, [B]."""
+    target, _ = _target(model, batch, how)
+    generator = torch.Generator().manual_seed(how.seed + 1)
+    point = target.at(z.expand(how.chains, *z.shape))
+    log_inverse, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
+    schedule = how.schedule.tolist()
+    for t in range(len(schedule) - 1, 0, -1):
+        point, share = transition(target, point, schedule[t], steps[t - 1], how.leapfrog, generator)
+        log_inverse -= (schedule[t] - schedule[t - 1]) * (point.last - point.first).double()
+        accepted += float(share.mean()) / how.temperatures
+    return log_inverse, math.log(how.chains) - torch.logsumexp(log_inverse, 0), accepted
+
+
+def _step_sizes(model: LatentVariableModel, batch: Batch, how: Annealing) -> Tensor:
+    """Step sizes [T, B], by chains of another seed that adapt them as they go; a row's own."""
+    target, q = _target(model, batch, how)
+    generator = torch.Generator().manual_seed(how.seed + 2)
+    point = target.at(_starts(q, how, len(batch), generator))
+    log_step = torch.full((len(batch),), math.log(0.5) - 0.25 * math.log(point.z.shape[-1]), dtype=torch.float64)
+    schedule, found = how.schedule.tolist(), []
+    log_step = log_step.to(point.z.device)
+    for t in range(1, len(schedule)):
+        point, share = transition(target, point, schedule[t], log_step.exp(), how.leapfrog, generator)
+        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
+        found.append(log_step)
+    return torch.stack(found).exp()
+
+
+def _target(model: LatentVariableModel, batch: Batch, how: Annealing) -> tuple[Target, Distribution]:
+    with torch.no_grad():
+        p = model.prior(batch.context, model.posterior)
+        start = model.encode(batch) if how.start == "posterior" else p
+        spread = torch.nan_to_num(start.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
+    return Target(start.log_prob, lambda z: model.log_joint(batch, z), spread.expand(len(batch), -1)), start
+
+
+@torch.no_grad()
+def _starts(start: Distribution, how: Annealing, rows: int, generator: torch.Generator) -> Tensor:
+    """K draws [K, B, D] of where chains start, from noise that every row shares where the distribution can."""
+    if isinstance(start, FromNoise) and start.batch_shape:
+        return draw_common(start, how.chains, generator)[0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        drawn = start.sample((how.chains,))
+    return drawn if start.batch_shape else drawn.unsqueeze(1).expand(-1, rows, -1)
+
+
+def _joined(pieces: list[tuple[Tensor, Tensor, float]]) -> Annealed:
+    if not pieces:
+        raise ConfigError("there are no rows to evaluate; choose another --split or give --data")
+    shares = [torch.softmax(log_w, 0) for log_w, _, _ in pieces]
+    rows = torch.tensor([len(value) for _, value, _ in pieces], dtype=torch.float64)
+    share = torch.cat(shares, 1).cpu()
+    return Annealed(
+        log_likelihood=torch.cat([value for _, value, _ in pieces]).cpu(),
+        effective_sample_size=share.square().sum(0).reciprocal(),
+        influence=(len(share) * share - 1).mean(1),
+        acceptance=float((torch.tensor([a for _, _, a in pieces]).double() * rows).sum() / rows.sum()),
+    )
+
+
+def _pieces(batches: Iterable[Batch], how: Annealing, progress: Progress | None) -> Iterator[Batch]:
+    width = max(1, CHUNK // how.chains)
+    for batch in batches:
+        for i in range(0, len(batch), width):
+            piece = batch[i : i + width]
+            yield piece
+            if progress is not None:
+                progress(len(piece))
+
+
+def _refuse(model: LatentVariableModel) -> None:
+    if model.prior.space is not Space.REAL:
+        raise CompositionError(
+            f"annealed importance sampling moves latents that are real vectors, but these are "
+            f"{model.prior.space.value}; use --estimator iw"
+        )
+
+
+@contextmanager
+def _constant(model: LatentVariableModel) -> Iterator[None]:
+    """Only z has a gradient: a backward pass then leaves the weights out."""
+    was = [p for p in model.parameters() if p.requires_grad]
+    for p in was:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in was:
+            p.requires_grad_(True)
+
+
+__all__ = [
+    "Annealed",
+    "Annealing",
+    "Bidirectional",
+    "Point",
+    "annealed_log_likelihood",
+    "bidirectional_log_likelihood",
+    "simulate",
+]

@@ -1,0 +1,93 @@
+"""Hamiltonian Monte Carlo for many chains of many rows at once, along a path between two densities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+JITTER = 0.2  # step sizes vary by this share, so that no orbit closes on itself
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Where chains stand: K of B rows each."""
+
+    z: Tensor  # [K, B, D]
+    first: Tensor  # [K, B]  log density at the start of the path
+    last: Tensor  # [K, B]  at its end
+    slope_first: Tensor  # [K, B, D]
+    slope_last: Tensor  # [K, B, D]
+
+    def log_density(self, beta: float) -> Tensor:
+        """(1 - beta) log first + beta log last, [K, B]."""
+        return torch.lerp(self.first, self.last, beta)
+
+    def slope(self, beta: float) -> Tensor:
+        return torch.lerp(self.slope_first, self.slope_last, beta)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The two ends of the path, and the inverse mass of each row's dimensions."""
+
+    first: Callable[[Tensor], Tensor]  # [K, B, D] -> [K, B]
+    last: Callable[[Tensor], Tensor]
+    inverse_mass: Tensor  # [B, D], near the variance of where chains go
+
+    def at(self, z: Tensor) -> Point:
+        """Both log densities and their slopes at z [K, B, D]."""
+        with torch.enable_grad():
+            z = z.detach().requires_grad_()
+            values = [self.first(z), self.last(z)]
+            slopes = [torch.autograd.grad(value.sum(), z)[0] for value in values]
+        return Point(z.detach(), values[0].detach(), values[1].detach(), slopes[0], slopes[1])
+
+
+@torch.no_grad()
+def transition(
+    target: Target, point: Point, beta: float, step: Tensor, leapfrog: int, generator: torch.Generator
+) -> tuple[Point, Tensor]:
+    """One Hamiltonian transition that leaves the density at `beta` as it is, and which chains took it [K, B].
+
+    Momenta and uniforms are common to all rows. A proposal whose density is not finite is left.
+
+    Parameters
+    ----------
+    step
+        [B], in standard deviations of the momenta's metric.
+
+    References
+    ----------
+    Neal (2011), MCMC using Hamiltonian dynamics, arXiv:1206.1901, section 3.2.
+    """
+    chains, _, dim = point.z.shape
+    number, device = point.z.dtype, point.z.device
+    noise = torch.randn(chains, 1, dim, generator=generator, dtype=number).to(device)
+    jitter = 1 + JITTER * (2 * torch.rand(chains, 1, 1, generator=generator, dtype=number) - 1).to(device)
+    threshold = torch.rand(chains, 1, generator=generator, dtype=number).log().to(device)
+    width = target.inverse_mass.sqrt()
+    size = jitter * step.to(number).unsqueeze(-1)  # [K, B, 1]
+    # In units of the metric: velocity v has unit variance, z moves by width * v.
+    v = noise.expand_as(point.z) + 0.5 * size * width * point.slope(beta)
+    moved = point
+    for i in range(leapfrog):
+        moved = target.at(moved.z + size * width * v)
+        share = 0.5 if i == leapfrog - 1 else 1.0
+        v = v + share * size * width * moved.slope(beta)
+    rise = moved.log_density(beta) - point.log_density(beta) - 0.5 * (v.square() - noise.square()).sum(-1)
+    taken = (rise >= threshold) & torch.isfinite(rise)
+    wide = taken.unsqueeze(-1)
+    result = Point(
+        torch.where(wide, moved.z, point.z),
+        torch.where(taken, moved.first, point.first),
+        torch.where(taken, moved.last, point.last),
+        torch.where(wide, moved.slope_first, point.slope_first),
+        torch.where(wide, moved.slope_last, point.slope_last),
+    )
+    return result, taken.to(number)
