@@ -11,6 +11,7 @@ import typer
 from nelbo.cli.output import counting, print_json, print_table, show
 from nelbo.cli.plugin import Plugins, load_plugins
 
+FEW = 0.05  # of the rows
 ESTIMATORS = ("iw", "ais", "bdmc")
 Start = Literal["posterior", "prior"]
 
@@ -114,6 +115,7 @@ def print_evaluation(content: dict[str, Any]) -> None:
     if content["per_unit"]:
         unit = content["per_unit"]
         print(f"per [0, 1] unit: log-likelihood {show(unit['log_likelihood'])}, bound {show(unit['bound'])}")
+    _print_tails(content)
     _print_annealed(content)
     for warning in content["warnings"]:
         print(f"note: {warning}")
@@ -122,6 +124,16 @@ def print_evaluation(content: dict[str, Any]) -> None:
         f"active; Monte Carlo error {show(content['monte_carlo_error'])}, effective sample size "
         f"{content['effective_sample_size']:.0f} of {content['importance_samples']}"
     )
+
+
+def _print_tails(content: dict[str, Any]) -> None:
+    """A word of warning where the weights of many rows have too heavy a tail."""
+    share = (content.get("pareto_k") or {}).get("share_above", 0.0)
+    if share > FEW:
+        print(
+            f"note: the weights of {share:.0%} of the rows have a tail too heavy to trust their estimate from so few "
+            "samples (Pareto k above 0.7); give more --samples, or put --estimator ais beside it"
+        )
 
 
 def _print_annealed(content: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ from nelbo.evaluate.annealing import (
 from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
+from nelbo.evaluate.pareto import RELIABLE
 from nelbo.inputs import batches_of, check_alike
 from nelbo.likelihoods import Elementwise
 from nelbo.models.latent import LatentVariableModel
@@ -46,6 +47,7 @@ _OF_THE_LIKELIHOOD = (
     "bits_per_dim",
     "importance_samples",
     "effective_sample_size",
+    "pareto_k",
     "log_likelihood_by_samples",
     "likelihood",
     "per_unit",
@@ -123,6 +125,10 @@ class Evaluation:
             -log_likelihood / (self.spec.dim * math.log(2)),
             e.samples,
             float(e.effective_sample_size.mean()),
+            {
+                "median": finite(float(e.pareto_k.median())),
+                "share_above": float((e.pareto_k > RELIABLE).double().mean()),
+            },
             {str(k): v for k, v in e.by_samples.items()},
             None if kl is None else bound + kl,
             per_unit,
@@ -155,7 +161,7 @@ class Evaluation:
         if self.estimate is not None:
             e = self.estimate
             columns |= {"bound": e.bound, "log_likelihood": e.log_likelihood}
-            columns |= {"effective_sample_size": e.effective_sample_size}
+            columns |= {"effective_sample_size": e.effective_sample_size, "pareto_k": e.pareto_k}
         if self.reconstruction is not None:
             columns["reconstruction"] = self.reconstruction
         table.writerow(columns)

@@ -13,6 +13,7 @@ from torch import Tensor
 from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import draw_common
 from nelbo.errors import ConfigError
+from nelbo.evaluate.pareto import pareto_k
 
 CHUNK = 1_000  # draws times rows decoded together: where matrix products run fastest
 KEPT = 30 << 20  # bytes; glibc learns from blocks below 32 MiB only
@@ -32,6 +33,7 @@ class Estimate:
     bound: Tensor  # [N]  mean over draws of log w
     log_likelihood: Tensor  # [N]  log of the mean weight
     effective_sample_size: Tensor  # [N]  (sum w)^2 / sum w^2, from 1 to K
+    pareto_k: Tensor  # [N]  shape of the tail of the weights; above 0.7 the estimate is not to be trusted
     influence: Tensor  # [K]  mean over rows of w / mean w - 1
     by_samples: dict[int, float]  # K' -> mean log-likelihood estimate with K' draws, for its bias to show
     samples: int
@@ -92,7 +94,7 @@ def importance_log_likelihood(
     if samples < 1:
         raise ConfigError(f"the likelihood needs 1 importance sample or more, but --samples {samples} was given")
     _keep_freed_memory()
-    bounds, logs, sizes = [], [], []
+    bounds, logs, sizes, tails = [], [], [], []
     influence = torch.zeros(samples, dtype=torch.float64)
     counts = _counts(samples)
     totals = dict.fromkeys(counts, 0.0)
@@ -104,6 +106,7 @@ def importance_log_likelihood(
             bounds.append(log_w.mean(0))
             logs.append(normaliser - math.log(samples))
             sizes.append(share.square().sum(0).reciprocal())
+            tails.append(pareto_k(log_w))
             influence += (samples * share - 1).sum(1)
             for count in counts:
                 totals[count] += float(_by_groups(log_w, count).sum())
@@ -117,6 +120,7 @@ def importance_log_likelihood(
         bound=torch.cat(bounds),
         log_likelihood=log_likelihood,
         effective_sample_size=torch.cat(sizes),
+        pareto_k=torch.cat(tails),
         influence=influence / n,
         by_samples={count: total / n for count, total in totals.items()},
         samples=samples,
