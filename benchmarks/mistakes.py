@@ -171,7 +171,7 @@ MISTAKES = (
     ),
     Mistake(
         "the importance-weighted bound without its 1/K",
-        "core.py",
+        "objectives/bounds.py",
         "return torch.logsumexp(log_w, 0) - math.log(log_w.shape[0])",
         "return torch.logsumexp(log_w, 0)",
         "objectives/test_bounds.py",
@@ -217,6 +217,43 @@ MISTAKES = (
         "(d - 1) * q.mean_log1m()",
         "(d - 1) * q.mean_log()",
         "distributions/test_kl.py",
+    ),
+    Mistake(
+        "a doubly reparameterised gradient whose weights are not squared",
+        "objectives/gradients.py",
+        "share = (1 - rise).unsqueeze(-1)",
+        "share = 0 * rise.unsqueeze(-1) + 1",
+        "objectives/test_gradients.py",
+    ),
+    Mistake(
+        "a baseline that reads the draw it is subtracted from",
+        "objectives/score.py",
+        "others = (constant.sum(0) - constant) / (draws - 1)",
+        "others = constant.mean(0).expand_as(constant)",
+        "objectives/test_gradients.py",
+    ),
+    Mistake(
+        "a Renyi bound without its 1 / (1 - alpha)",
+        "objectives/bounds.py",
+        "return log_mean_exp(power * log_w, log_r) / power",
+        "return log_mean_exp(power * log_w, log_r)",
+        "objectives/test_bounds.py",
+    ),
+    Mistake(
+        "a Hamiltonian transition that accepts without the kinetic energy",
+        "evaluate/hamiltonian.py",
+        " - 0.5 * (v.square() - noise.square()).sum(-1)",
+        "",
+        "evaluate/test_annealing.py",
+    ),
+    Mistake(
+        "annealing that weighs a chain after its move",
+        "evaluate/annealing.py",
+        "log_w += (schedule[t] - schedule[t - 1]) * (point.last - point.first).double()\n"
+        "        point, share = transition(target, point, schedule[t], steps[t - 1], how.leapfrog, generator)",
+        "point, share = transition(target, point, schedule[t], steps[t - 1], how.leapfrog, generator)\n"
+        "        log_w += (schedule[t] - schedule[t - 1]) * (point.last - point.first).double()",
+        "evaluate/test_annealing.py",
     ),
     Mistake(
         "an estimate that averages log weights",
