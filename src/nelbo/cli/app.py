@@ -12,6 +12,7 @@ import typer
 
 from nelbo import __version__
 from nelbo.cli.catalogue import cite, datasets, parts, recipes, report, runs
+from nelbo.cli.compare import compare
 from nelbo.cli.evaluate import evaluate
 from nelbo.cli.fit_prior import fit_prior
 from nelbo.cli.reproduce import reproduce
@@ -63,6 +64,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 for command in (
     train,
     evaluate,
+    compare,
     fit_prior,
     sample,
     reconstruct,

@@ -8,6 +8,7 @@ from nelbo.evaluate.annealing import (
     bidirectional_log_likelihood,
 )
 from nelbo.evaluate.baselines import Baseline, baselines
+from nelbo.evaluate.comparison import Comparison, compare
 from nelbo.evaluate.evaluation import Evaluation, anneal, evaluate, evaluate_model
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, importance_log_likelihood
@@ -17,6 +18,7 @@ __all__ = [
     "Annealing",
     "Baseline",
     "Bidirectional",
+    "Comparison",
     "Estimate",
     "Evaluation",
     "LatentSummary",
@@ -24,6 +26,7 @@ __all__ = [
     "annealed_log_likelihood",
     "baselines",
     "bidirectional_log_likelihood",
+    "compare",
     "evaluate",
     "evaluate_model",
     "importance_log_likelihood",

@@ -190,7 +190,7 @@ def evaluate(
     started = time.perf_counter()
     with threads(job.settings.threads):
         batches = _batches(job, split, data)
-        latent = _latent_model(model)
+        latent = latent_model(model)
         estimate, latents = evaluate_model(model, batches, samples, seed=seed, progress=progress)
         train_bound = test_bound = reconstruction = None
         beside: list[Baseline] = []
@@ -203,7 +203,7 @@ def evaluate(
     return Evaluation(
         split=split if data is None else data.spec.name,
         spec=job.spec,
-        density=_is_density(latent),
+        density=is_density(latent),
         estimate=estimate,
         latents=latents,
         rows=torch.cat([batch.index for batch in batches.fixed() if batch.index is not None]),
@@ -221,7 +221,7 @@ def evaluate_model(
 ) -> tuple[Estimate | None, LatentSummary]:
     """The likelihood estimate (None without a density) and the summary of the latents over the rows of `batches`."""
     model.eval()
-    latent = _latent_model(model)
+    latent = latent_model(model)
     latents = summarise_latents(latent, batches.fixed())
     if not latent.has_density:
         return None, latents
@@ -240,7 +240,7 @@ def anneal(
     progress: Progress | None = None,
 ) -> tuple[Annealed | None, Bidirectional | None]:
     """Annealed importance sampling of evenly spaced rows; or, to `bracket`, of as many rows that the model makes."""
-    latent = _latent_model(model).eval()
+    latent = latent_model(model).eval()
     source = job.data if data is None else data
     chosen = getattr(job.split, split) if data is None else torch.arange(len(data))
     chosen = chosen[torch.linspace(0, len(chosen) - 1, min(rows, len(chosen))).round().long()]
@@ -275,13 +275,15 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _latent_model(model: Model) -> LatentVariableModel:
+def latent_model(model: Model) -> LatentVariableModel:
+    """The model as one with a single prior and posterior, which is refused where it is none."""
     if not isinstance(model, LatentVariableModel):
         raise CompositionError(f"{type(model).__name__} has no single prior and posterior to evaluate")
     return model
 
 
-def _is_density(model: LatentVariableModel) -> bool:
+def is_density(model: LatentVariableModel) -> bool:
+    """Whether its likelihood is a density; else it is a probability mass."""
     likelihood = model.likelihood
     return likelihood.density if isinstance(likelihood, Elementwise) else True
 
