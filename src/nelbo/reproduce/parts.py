@@ -122,8 +122,8 @@ CONTESTS = (
         {"likelihood": "student-t:sigma=dimension"}, {"likelihood": "gaussian:sigma=dimension"},
     ),
     Contest(
-        "likelihood student-t", "banknote", False, BANKNOTE,
-        {"likelihood": "student-t:sigma=datum"}, {"likelihood": "gaussian:sigma=datum"},
+        "likelihood student-t", "digits", False, {**DIGITS, "epochs": 60, "transform": "dequantize"},
+        {"likelihood": "student-t:sigma=dimension"}, {"likelihood": "gaussian:sigma=dimension"},
     ),
     Contest(
         "likelihood negative-binomial", "digits", True, {**DIGITS, **COUNTS},
