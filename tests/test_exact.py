@@ -6,15 +6,16 @@ import functools
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from linear_gaussian import LinearGaussian, at_the_optimum, random_linear_gaussian
+from linear_gaussian import LinearGaussian, at_the_optimum, near_the_posterior, random_linear_gaussian
 from nelbo.core import Batch
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.objectives import ELBO, AnalyticKL, ImportanceWeighted, SampledKL
+from nelbo.objectives import ELBO, IWAE, AnalyticKL, ImportanceWeighted, SampledKL
 from nelbo.objectives.elbo import KLEstimator
 from nelbo.solvers import fit_ppca
 
@@ -146,6 +147,34 @@ def test_the_importance_weighted_bound_rises_from_the_elbo_to_the_evidence() -> 
     # On nested groups of the same draws, Jensen's inequality holds without noise.
     assert all(bool((later >= earlier - 1e-12).all()) for earlier, later in pairwise(values))
     torch.testing.assert_close(values[0], log_w.mean(0))
+
+
+@SEEDS
+@pytest.mark.parametrize("samples", [2, 5, 50])
+def test_the_importance_weighted_bound_is_the_expectation_of_its_definition(seed: int, samples: int) -> None:
+    """K = 2 against quadrature, more against a Monte Carlo value whose formulas and noise are not the library's."""
+    case = near_the_posterior(seed)
+    copies = 100_000 // samples + 10_000
+    torch.manual_seed(seed)
+    bound = IWAE(case.model, samples)(Batch(case.x.repeat(copies, 1))).bound
+    assert bound is not None
+    found = bound.view(copies, -1)
+    error = found.std(0) / math.sqrt(copies)
+    if samples == 2:
+        expected = case.expected(lambda log_w: log_w.exp().mean(0).log(), 2, nodes=60).detach()
+    else:
+        generator = np.random.default_rng(seed)
+        loc, variance = (value.detach() for value in case.q())
+        noise = torch.from_numpy(generator.normal(size=(samples, copies, len(case.x), 1)))
+        z = (loc + variance.sqrt() * noise).flatten(0, 1)
+        log_w = case.log_weights(z).detach().view(samples, copies, -1)
+        values = torch.logsumexp(log_w, 0) - math.log(samples)
+        expected = values.mean(0)
+        own_error = values.std(0) / math.sqrt(copies)
+        assert float(own_error.max()) <= 0.002, "the test has no power"
+        error = torch.hypot(error, own_error)
+    assert float(error.max()) < 0.004, "the test has no power"
+    assert float(((found.mean(0) - expected) / error).abs().max()) < 4.5
 
 
 # Gradients: unbiased, and the test would notice if they were not.
