@@ -132,7 +132,7 @@ def _print_tails(content: dict[str, Any]) -> None:
     if share > FEW:
         print(
             f"note: the weights of {share:.0%} of the rows have a tail too heavy to trust their estimate from so few "
-            "samples (Pareto k above 0.7); give more --samples, or put --estimator ais beside it"
+            "samples (Pareto k above 0.7): nelbo evaluate takes more (--samples), or --estimator ais"
         )
 
 
