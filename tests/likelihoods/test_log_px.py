@@ -300,3 +300,24 @@ def test_a_composition_that_cannot_work_is_refused_when_built(make: Callable[[],
 def test_an_unknown_option_is_refused_with_the_nearest(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_an_offset_that_starts_at_the_mean_makes_silent_networks_predict_it() -> None:
+    part = BernoulliLikelihood(nn.Linear(LATENT, 6), (2, 3), start="mean").double()
+    nn.init.zeros_(part.network.weight)
+    nn.init.zeros_(part.network.bias)
+    x = (torch.rand(50, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) < 0.3).double()
+    x[:, 0, 0] = 0  # a cell that is never 1 starts at the rarest mean that is taken
+    assert part.starts_from_data
+    part.start_from(Batch(x))
+    mean = x.mean(0)
+    mean[0, 0] = 1e-3
+    assert torch.allclose(part(torch.randn(4, LATENT, dtype=torch.float64)).mean, mean.expand(4, 2, 3), atol=1e-6)
+    # Both ways to the log-likelihood see the offset.
+    z, batch = torch.randn(3, 50, LATENT, dtype=torch.float64), Batch(x)
+    expected = (x * mean.log() + (1 - x) * (1 - mean).log()).sum((1, 2)).expand(3, 50)
+    assert torch.allclose(part.log_px(z, batch), expected, atol=1e-6)
+    with torch.no_grad():
+        assert torch.allclose(part.log_px(z, batch), expected, atol=1e-6)
+    masked = part.log_px(z, Batch(x, mask=torch.ones_like(x, dtype=torch.bool)))
+    assert torch.allclose(masked, expected, atol=1e-6)

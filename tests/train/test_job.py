@@ -11,7 +11,7 @@ from nelbo.core import SinglePhase
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
-from nelbo.train.job import dry_run, model_of, parse_duration, threads
+from nelbo.train.job import dry_run, model_of, parse_duration, threads, train
 from zoo import SMALL, rows_of
 
 
@@ -106,3 +106,13 @@ def test_threads_are_given_back_after_an_error() -> None:
     with pytest.raises(KeyError):
         fail()
     assert torch.get_num_threads() == before
+
+
+def test_parts_that_start_from_data_see_training_rows_alone_and_are_saved() -> None:
+    settings = {"source": "digits", "transform": "binarize:mode=threshold", "likelihood": "bernoulli:start=mean"}
+    job = prepare(resolve({**settings, "epochs": 1, "hidden": (8,), "latent": 2}))
+    offset = job.build().get_submodule("model.likelihood").offset
+    x = next(job.batches("train", batch_size=len(job.split.train)).fixed()).x
+    assert torch.allclose(offset, x.mean(0).clamp(1e-3, 1 - 1e-3).logit(), atol=1e-5)
+    objective, _, _ = train(job)
+    assert torch.equal(objective.state_dict()["model.likelihood.offset"], offset)

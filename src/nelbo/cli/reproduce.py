@@ -15,6 +15,9 @@ def reproduce(
     posterior: Annotated[
         str | None, typer.Option(help="The variant with this posterior: altosaar --posterior iaf is altosaar-iaf.")
     ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="The published schedule, where it takes days: iwae --full is iwae-full.")
+    ] = False,
     record: Annotated[
         bool,
         typer.Option("--record", help="Keep the figures in docs/reproductions/NAME.json; goes on where it stopped."),
@@ -38,6 +41,7 @@ def reproduce(
         _list(REPRODUCTIONS, json)
         return
     name = name if posterior is None else f"{name}-{posterior}"
+    name = f"{name}-full" if full else name
     found = find(name)
     content = run_reproduction(found, seeds, say, RECORDS / f"{name}.json" if record else None, again)
     if json:

@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from nelbo.core import Batch, full_precision
 from nelbo.data.spec import Kind
+from nelbo.data.start import StartsFromData
 from nelbo.distributions.bernoulli import LogitBernoulli
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.networks.mlp import apply
 from nelbo.registry import register
 
 FACTORS = 64  # 2^-64 is far from float32's smallest number
+RAREST = 1e-3  # mean of a cell that starts at the mean; Burda's code bounds it likewise
 
 
 @register("likelihood/bernoulli")
 @final
-class BernoulliLikelihood(Elementwise):
-    """p(x given z) = Bernoulli(sigmoid(network(z))) for every cell.
+class BernoulliLikelihood(Elementwise, StartsFromData):
+    """p(x given z) = Bernoulli(sigmoid(network(z) + offset)) for every cell.
 
     Reference measure: probability mass on {0, 1}.
+
+    Parameters
+    ----------
+    network
+        From z to a logit for every cell.
+    shape
+        Of x.
+    start
+        "network": no offset. "mean": the offset is the logit of each cell's mean over the training rows, so that the
+        first steps need not learn it; worth some nats where epochs are few and most cells are nearly always 0.
 
     References
     ----------
@@ -36,12 +49,23 @@ class BernoulliLikelihood(Elementwise):
     after: ClassVar = {Kind.BYTE: ("binarize",), Kind.LEVELS: ("binarize",), Kind.UNIT: ("binarize",)}
     density: ClassVar = False
 
-    def __init__(self, network: nn.Module, shape: Sequence[int]) -> None:
+    offset: Tensor | None
+
+    def __init__(self, network: nn.Module, shape: Sequence[int], start: Literal["network", "mean"] = "network") -> None:
         super().__init__(network, shape, parameters=1)
+        self.register_buffer("offset", torch.zeros(self.shape) if start == "mean" else None)
+
+    @property
+    def starts_from_data(self) -> bool:
+        return self.offset is not None
+
+    def start_from(self, batch: Batch) -> None:
+        if self.offset is not None:
+            self.offset.copy_(batch.x.float().mean(0).clamp(RAREST, 1 - RAREST).logit())
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> LogitBernoulli:
         (logits,) = self.emit(z, context)
-        return LogitBernoulli(logits)
+        return LogitBernoulli(logits if self.offset is None else logits + self.offset)
 
     def mode(self, px: Distribution) -> Tensor:
         return px.mode
@@ -53,6 +77,8 @@ class BernoulliLikelihood(Elementwise):
         draws, rows = z.shape[:2]
         context = None if batch.context is None else batch.context.repeat(draws, 1)
         logits = full_precision(apply(self.network, z.flatten(0, 1), context)).flatten(1)  # [K B, P]
+        if self.offset is not None:
+            logits = logits + self.offset.flatten()
         x = batch.x.flatten(1)
         if logits.requires_grad:
             if draws == 1:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nelbo import recipes
-from nelbo.core import Model, SinglePhase
+from nelbo.core import Batch, Model, SinglePhase
 from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
 from nelbo.data import transform as make_transform
+from nelbo.data.start import start_from
 from nelbo.errors import ConfigError
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
@@ -31,6 +32,7 @@ from nelbo.train.trainer import Plan, Trainer
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
 OVER = object()  # what a walk through an epoch's steps ends with
 FEWEST, MOST = 10, 400  # its epochs
+STARTED_FROM = 10_000  # training rows that parts which start from data look at
 
 
 @final
@@ -49,14 +51,15 @@ class Job:
         self,
         part: str,
         *,
+        rows: Tensor | None = None,
         batch_size: int | None = None,
         device: torch.device | None = None,
         labels: bool = True,
     ) -> Batches:
-        """The batches of `train`, `validation` or `test` rows."""
+        """The batches of `train`, `validation` or `test` rows, or of some of them."""
         return Batches(
             self.data,
-            getattr(self.split, part),
+            getattr(self.split, part) if rows is None else rows,
             self.spec,
             self.transform,
             batch_size=batch_size or self.settings.batch_size,
@@ -71,7 +74,14 @@ class Job:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             objective: SinglePhase = build(self.objective_spec, networks)
+        start_from(objective, self._first_rows)
         return objective
+
+    def _first_rows(self) -> Batch:
+        """Evenly spaced training rows, as one batch."""
+        train = self.split.train
+        some = train[torch.linspace(0, len(train) - 1, min(STARTED_FROM, len(train))).round().long()]
+        return next(self.batches("train", rows=some, batch_size=len(some)).fixed())
 
 
 def prepare(settings: Settings, data: Data | None = None) -> Job:
