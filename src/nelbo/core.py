@@ -19,21 +19,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 __all__ = [
-    "Batch",
-    "Bound",
-    "Draw",
-    "Gradient",
-    "Likelihood",
-    "Loss",
-    "Model",
-    "Objective",
-    "Phase",
-    "Posterior",
-    "Prior",
-    "SinglePhase",
-    "Space",
-    "Terms",
-]
+    "Batch", "Bound", "Draw", "Gradient", "Likelihood", "Loss", "Model", "Objective",
+    "Phase", "Posterior", "Prior", "SinglePhase", "Space", "Terms",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +252,9 @@ class Phase(nn.Module, ABC):
     """One loss, one owner, one optimiser; its registered children are what it owns and trains."""
 
     name: str
-    every: int = 1
+    every: int = 1  # steps
+    optimiser: str | None = None  # of its own, and its learning rate; else those of the run
+    lr: float | None = None
     reads_labels: bool = False  # batches carry none for an objective that reads none
 
     @abstractmethod
@@ -274,9 +264,12 @@ class Phase(nn.Module, ABC):
 
         def __call__(self, batch: Batch) -> Loss: ...
 
+    def warm_up(self, share: float) -> None:
+        """Set the weights that a warm-up moves to this share of their final values."""
+
 
 class Objective(nn.Module, ABC):
-    """A way to fit a model: one or more phases."""
+    """A way to fit a model: one or more phases, each a child; the first owns the model and is what is validated."""
 
     @property
     @abstractmethod

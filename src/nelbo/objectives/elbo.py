@@ -96,7 +96,11 @@ class ELBO(SinglePhase):
         if isinstance(gradient, VIMCO) and samples < 2:
             raise ConfigError("gradient=vimco needs 2 draws or more; give e.g. samples=5")
         self.kl = _estimator(kl, self.gradient)
+        self._final_beta = float(beta)
         self.register_buffer("beta", torch.tensor(float(beta)))
+
+    def warm_up(self, share: float) -> None:
+        self.beta.fill_(self._final_beta * share)
 
     def forward(self, batch: Batch) -> Loss:
         draw = self.gradient.draw

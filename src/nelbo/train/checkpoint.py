@@ -7,6 +7,7 @@ everything else as JSON in its metadata. One atomic write, so that no two halves
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from nelbo.errors import StorageError
 from nelbo.storage import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+Optimisers = Mapping[str, torch.optim.Optimizer]  # by phase
 
 
 @final
@@ -35,36 +37,43 @@ class TrainState:
     stopped: str = ""  # why training ended; empty while it goes on
 
 
-def save_checkpoint(path: Path, state: TrainState, objective: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Write state, weights, optimiser and random state atomically."""
+def save_checkpoint(path: Path, state: TrainState, objective: nn.Module, optimisers: Optimisers) -> None:
+    """Write state, weights, the optimiser of each phase and random state atomically."""
     tensors = {f"weights/{name}": tensor for name, tensor in objective.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
-    slots, plain = _split_optimiser(optimiser.state_dict())
-    tensors |= slots
+    plain = {}
+    for phase, optimiser in optimisers.items():
+        slots, plain[phase] = _split_optimiser(optimiser.state_dict())
+        tensors |= {f"optimiser/{phase}/{name}": tensor for name, tensor in slots.items()}
     tensors["random/cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
     content = {key: value for key, value in vars(state).items() if key != "best_weights"}
-    metadata = {"format": str(FORMAT), "state": json.dumps(content), "optimiser": json.dumps(plain)}
+    metadata = {"format": str(FORMAT), "state": json.dumps(content), "optimisers": json.dumps(plain)}
     write_tensors(path, tensors, metadata)
 
 
-def load_checkpoint(path: Path, objective: nn.Module, optimiser: torch.optim.Optimizer) -> TrainState:
-    """Read what `save_checkpoint` wrote into the objective, the optimiser and torch's random state.
+def load_checkpoint(path: Path, objective: nn.Module, optimisers: Optimisers) -> TrainState:
+    """Read what `save_checkpoint` wrote into the objective, the optimisers and torch's random state.
 
     Raises
     ------
     StorageError
-        If the file is damaged, from a newer version, or of another model.
+        If the file is damaged, from another version, or of another model.
     """
     tensors, metadata = read_tensors(path)
-    if int(metadata.get("format", "0")) > FORMAT:
-        raise StorageError(f"{path} was written by a newer nelbo (format {metadata['format']}); upgrade nelbo")
+    written = int(metadata.get("format", "0"))
+    if written > FORMAT:
+        raise StorageError(f"{path} was written by a newer nelbo (format {written}); upgrade nelbo")
+    if written < FORMAT:
+        raise StorageError(f"{path} was written by an older nelbo (format {written}); train anew with --overwrite")
     try:
         objective.load_state_dict(_under("weights/", tensors))
     except RuntimeError as problem:
         raise StorageError(f"{path} holds another model: {str(problem).splitlines()[-1].strip()}") from None
-    optimiser.load_state_dict(_join_optimiser(tensors, json.loads(metadata["optimiser"])))
+    plain = json.loads(metadata["optimisers"])
+    for phase, optimiser in optimisers.items():
+        optimiser.load_state_dict(_join_optimiser(_under(f"optimiser/{phase}/", tensors), plain[phase]))
     torch.set_rng_state(tensors["random/cpu"])
     if torch.cuda.is_available() and "random/cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random/cuda"])
@@ -82,7 +91,7 @@ def _split_optimiser(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[s
     for index, slots in content["state"].items():
         for name, value in slots.items():
             if isinstance(value, Tensor):
-                tensors[f"optimiser/{index}/{name}"] = value
+                tensors[f"{index}/{name}"] = value
             else:
                 plain.setdefault(str(index), {})[name] = value
     return tensors, {"state": plain, "param_groups": content["param_groups"]}
@@ -90,7 +99,7 @@ def _split_optimiser(content: dict[str, Any]) -> tuple[dict[str, Tensor], dict[s
 
 def _join_optimiser(tensors: dict[str, Tensor], plain: dict[str, Any]) -> dict[str, Any]:
     state: dict[int, dict[str, Any]] = {int(index): dict(slots) for index, slots in plain["state"].items()}
-    for name, tensor in _under("optimiser/", tensors).items():
+    for name, tensor in tensors.items():
         index, _, slot = name.partition("/")
         state.setdefault(int(index), {})[slot] = tensor
     return {"state": state, "param_groups": plain["param_groups"]}

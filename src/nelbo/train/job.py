@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nelbo import recipes
-from nelbo.core import Batch, Model, SinglePhase
+from nelbo.core import Batch, Model, Objective
 from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
@@ -69,11 +69,11 @@ class Job:
             labels=labels,
         )
 
-    def build(self, networks: Mapping[str, nn.Module] | None = None) -> SinglePhase:
+    def build(self, networks: Mapping[str, nn.Module] | None = None) -> Objective:
         """A fresh objective; initial weights are a function of the seed, torch's global state is left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            objective: SinglePhase = build(self.objective_spec, networks)
+            objective: Objective = build(self.objective_spec, networks)
         start_from(objective, self._first_rows)
         return objective
 
@@ -121,7 +121,7 @@ def train(
     checkpoint: Path | None = None,
     resume: bool = False,
     listeners: Sequence[Listener] = (),
-) -> tuple[SinglePhase, TrainState, Job]:
+) -> tuple[Objective, TrainState, Job]:
     """Train to the end, in memory; `nelbo.run.fit` does the same into a run folder.
 
     Returns
@@ -144,7 +144,10 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     settings = job.settings
     engine = Engine(settings.device, settings.precision, settings.compile)
     objective = job.build()
-    places: dict[str, Any] = {"device": engine.device, "labels": objective.reads_labels}
+    places: dict[str, Any] = {
+        "device": engine.device,
+        "labels": any(phase.reads_labels for phase in objective.phases),
+    }
     batches = job.batches("train", **places)
     steps = settings.steps or len(batches) * (settings.epochs or 1)
     plan = Plan(
@@ -164,9 +167,9 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     return Trainer(objective, batches, held_out, plan, engine, checkpoint, listeners)
 
 
-def model_of(objective: SinglePhase) -> Model:
+def model_of(objective: Objective) -> Model:
     """The model an objective fits."""
-    model: Model = objective.get_submodule("model")  # type: ignore[assignment]
+    model: Model = objective.phases[0].get_submodule("model")  # type: ignore[assignment]
     return model
 
 
@@ -202,7 +205,8 @@ def dry_run(job: Job, steps: int = 20) -> DryRun:
     weights = sum(p.numel() * p.element_size() for p in trainer.objective.parameters())
     slots = sum(
         t.numel() * t.element_size()
-        for slot in trainer.optimiser.state.values()
+        for made in trainer.optimisers.values()
+        for slot in made.state.values()
         for t in slot.values()
         if isinstance(t, torch.Tensor)
     )

@@ -11,12 +11,13 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Loss
+from nelbo.core import Loss, SinglePhase
 from nelbo.errors import StorageError
 from nelbo.storage import write_text
 
 _BOUND = " bound"  # no part has this name
 FOLD = 32  # steps
+MAIN = SinglePhase.name  # the phase whose figures need no name
 
 
 @final
@@ -29,7 +30,12 @@ class Ledger:
     def __init__(self) -> None:
         self._noted: list[tuple[int, dict[str, Tensor]]] = []
         self._sums: dict[str, float] = {}
+        self._beside: dict[str, Ledger] = {}
         self.rows = 0
+
+    def of(self, phase: str) -> Ledger:
+        """The ledger of a phase: this one for the first, one beside it for each other."""
+        return self if phase == MAIN else self._beside.setdefault(phase, Ledger())
 
     def add(self, loss: Loss, rows: int) -> None:
         """Note a step over `rows` data."""
@@ -42,7 +48,10 @@ class Ledger:
             self._fold()
 
     def summary(self) -> dict[str, float]:
-        """Means over the rows, in nats: bound, likelihood, KL (unweighted), other parts as in the loss."""
+        """Means over the rows, in nats: bound, likelihood, KL (unweighted), other parts as in the loss.
+
+        Figures of other phases bear their names.
+        """
         self._fold()
         means = {name: total / self.rows for name, total in self._sums.items()}
         bound = means.pop(_BOUND, None)
@@ -56,7 +65,8 @@ class Ledger:
             # The weighted KL is in the parts; the KL itself is what separates likelihood and bound.
             result["kl"] = log_px - bound
             means.pop("kl", None)
-        return {**means, **result}
+        beside = {f"{phase}: {n}": v for phase, ledger in self._beside.items() for n, v in ledger.summary().items()}
+        return {**means, **result, **beside}
 
     def _fold(self) -> None:
         for name in self._noted[0][1] if self._noted else ():

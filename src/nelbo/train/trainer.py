@@ -12,12 +12,12 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Loss, Phase, SinglePhase
+from nelbo.core import Loss, Objective, Phase
 from nelbo.data.batches import Batches
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
 from nelbo.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
-from nelbo.train.engine import Engine
+from nelbo.train.engine import Engine, Forward
 from nelbo.train.monitor import EpochRecord, Ledger, Listener
 from nelbo.train.optimisers import Factor, optimiser
 
@@ -43,8 +43,34 @@ class Plan:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Stepper:
+    """One phase as the loop sees it: its loss, what it trains, and by what."""
+
+    phase: Phase
+    forward: Forward
+    optimiser: torch.optim.Optimizer
+    trained: Sequence[nn.Parameter]
+    lr: float
+
+    @classmethod
+    def of(cls, phase: Phase, plan: Plan, engine: Engine) -> Stepper:
+        forward = engine.prepare(phase)
+        lr = phase.lr or plan.lr
+        made = optimiser(phase.optimiser or plan.optimiser, phase.parameters(), lr)
+        return cls(phase, forward, made, [p for group in made.param_groups for p in group["params"]], lr)
+
+    def step(self, loss: Loss, clip: float | None) -> None:
+        """One update from a loss; the gradients of the step stay readable until the next."""
+        loss.loss.backward()  # type: ignore[no-untyped-call]
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self.trained, clip)
+        self.optimiser.step()
+
+
+@final
 class Trainer:
-    """Fits an objective to batches.
+    """Fits an objective to batches: in every step each of its phases that is due, in their order.
 
     Parameters
     ----------
@@ -62,7 +88,7 @@ class Trainer:
 
     def __init__(
         self,
-        objective: SinglePhase,
+        objective: Objective,
         train: Batches,
         validation: Batches | None,
         plan: Plan,
@@ -77,17 +103,16 @@ class Trainer:
         self.listeners = listeners
         self.checkpoint = checkpoint
         self.state = TrainState()
-        self._forward = engine.prepare(objective)
         self._device = engine.device
-        self._final_beta = _beta(objective)
-        self.optimiser = optimiser(plan.optimiser, objective.parameters(), plan.lr)
-        self._trained = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self._steppers = [Stepper.of(phase, plan, engine) for phase in objective.phases]
+        self._main = self._steppers[0]
+        self._final_beta = _beta(self._main.phase)
         self._saved = time.monotonic()
 
     def resume(self) -> None:
         """Go on from the checkpoint; the random state is torch's global one from here on."""
         if self.checkpoint is not None and self.checkpoint.exists():
-            self.state = load_checkpoint(self.checkpoint, self.objective, self.optimiser)
+            self.state = load_checkpoint(self.checkpoint, self.objective, self.optimisers)
             if self.state.step < self.plan.steps and self.state.stopped.startswith("time limit"):
                 self.state.stopped = ""
 
@@ -115,12 +140,10 @@ class Trainer:
             listener.finished(self.state.stopped)
         return self.state
 
-    def step(self, batch_loss: Loss) -> None:
-        """One update from a loss; the gradients of the step stay readable until the next."""
-        batch_loss.loss.backward()  # type: ignore[no-untyped-call]
-        if self.plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.objective.parameters(), self.plan.clip)
-        self.optimiser.step()
+    @property
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimiser of each phase, by its name."""
+        return {stepper.phase.name: stepper.optimiser for stepper in self._steppers}
 
     def steps(self, epoch: int, ledger: Ledger) -> Iterator[None]:
         """The steps of an epoch, each taken when it is asked for: whoever iterates may do something in between."""
@@ -130,12 +153,14 @@ class Trainer:
             if state.step >= self.plan.steps:
                 return
             self._set_rates(state.step)
-            for parameter in self._trained:  # what zero_grad does in many more words
-                parameter.grad = None
-            loss = self._forward(batch)
-            self._check(loss)
-            self.step(loss)
-            ledger.add(loss, len(batch))
+            for stepper in self._steppers:
+                if state.step % stepper.phase.every == 0:
+                    for parameter in stepper.trained:  # what zero_grad does in many more words
+                        parameter.grad = None
+                    loss = stepper.forward(batch)
+                    self._check(loss)
+                    stepper.step(loss, self.plan.clip)
+                    ledger.of(stepper.phase.name).add(loss, len(batch))
             state.step += 1
             if time.perf_counter() - shown > SHOW_EVERY:
                 shown = time.perf_counter()
@@ -152,7 +177,7 @@ class Trainer:
         took = time.perf_counter() - started
         state.epoch = epoch
         beta = self._final_beta * self.plan.warmup(max(0, state.step - 1))
-        lr = float(self.optimiser.param_groups[0]["lr"])
+        lr = float(self._main.optimiser.param_groups[0]["lr"])
         held_out = self._validate()
         is_best = self._is_best(held_out.get("loss"), settled)
         state.seconds += time.perf_counter() - started
@@ -162,23 +187,24 @@ class Trainer:
         return record, is_best
 
     def _set_rates(self, step: int) -> None:
-        lr = self.plan.lr * self.plan.lr_factor(step / self.plan.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
+        factor = self.plan.lr_factor(step / self.plan.steps)
+        for stepper in self._steppers:
+            for group in stepper.optimiser.param_groups:
+                group["lr"] = stepper.lr * factor
         if step <= self.plan.warmup.settled_from:
-            _set_beta(self.objective, self._final_beta * self.plan.warmup(step))
+            self._main.phase.warm_up(self.plan.warmup(step))
 
     def _validate(self) -> dict[str, float]:
-        """The held-out loss and bound at the final beta, with the same noise after every epoch."""
+        """The held-out loss and bound at the final weights, with the same noise after every epoch."""
         if self.validation is None:
             return {}
-        _set_beta(self.objective, self._final_beta)
+        self._main.phase.warm_up(1.0)
         self.objective.eval()
         ledger = Ledger()
         with torch.random.fork_rng(devices=_cuda(self._device)), torch.no_grad():
             torch.manual_seed(0)
             for batch in self.validation.fixed():
-                ledger.add(self._forward(batch), len(batch))
+                ledger.add(self._main.forward(batch), len(batch))
         return ledger.summary()
 
     def _is_best(self, loss: float | None, settled: bool) -> bool:
@@ -221,7 +247,7 @@ class Trainer:
             return  # the next step will say where; the last good checkpoint stays
         if self.checkpoint is None:
             return
-        save_checkpoint(self.checkpoint, self.state, self.objective, self.optimiser)
+        save_checkpoint(self.checkpoint, self.state, self.objective, self.optimisers)
         self._saved = time.monotonic()
 
     def _check(self, loss: Loss) -> None:
@@ -232,7 +258,7 @@ class Trainer:
             raise TrainingError(_diagnosis(loss, self.objective, self.state))
 
 
-def _diagnosis(loss: Loss, objective: Phase, state: TrainState) -> str:
+def _diagnosis(loss: Loss, objective: Objective, state: TrainState) -> str:
     """Where a non-finite loss appeared: epoch, step, term, and parameter if one is to blame."""
     terms = [name for name, part in loss.parts.items() if not bool(torch.isfinite(part).all())]
     bad = _non_finite(objective)
@@ -243,24 +269,18 @@ def _diagnosis(loss: Loss, objective: Phase, state: TrainState) -> str:
     )
 
 
-def _non_finite(objective: Phase) -> list[str]:
+def _non_finite(objective: Objective) -> list[str]:
     return [name for name, p in objective.named_parameters() if not bool(torch.isfinite(p).all())]
 
 
-def _largest(objective: Phase) -> str:
+def _largest(objective: Objective) -> str:
     name, size = max(((n, float(p.detach().abs().max())) for n, p in objective.named_parameters()), key=lambda x: x[1])
     return f"all parameters are finite still, the largest value is {size:.3g} in {name!r}"
 
 
-def _beta(objective: SinglePhase) -> float:
-    beta = getattr(objective, "beta", None)
+def _beta(phase: Phase) -> float:
+    beta = getattr(phase, "beta", None)
     return float(beta) if isinstance(beta, Tensor) else 1.0
-
-
-def _set_beta(objective: SinglePhase, value: float) -> None:
-    beta = getattr(objective, "beta", None)
-    if isinstance(beta, Tensor):
-        beta.fill_(value)
 
 
 def _cuda(device: torch.device) -> list[torch.device]:
