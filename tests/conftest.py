@@ -44,7 +44,7 @@ def own_parts() -> Iterator[None]:
     """What a test registers or loads as a plugin is forgotten after it."""
     from nelbo import plugins, registry
 
-    registry._open_rooms()
+    registry._open()
     parts, loaded = dict(registry._CLASSES), dict(plugins._LOADED)
     yield
     for held, before in ((registry._CLASSES, parts), (plugins._LOADED, loaded)):

@@ -53,7 +53,7 @@ def test_a_part_says_what_it_is(part: Part) -> None:
 @pytest.mark.parametrize("part", [p for p in PARTS if p.kind != "network"], ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_part_of_the_model_names_its_source_and_what_it_serves(part: Part) -> None:
     assert of_part(f"{part.kind}/{part.name}") or part.reference
-    assert part.serves or part.kind == "objective"
+    assert part.serves or part.kind in {"objective", "measure"}
 
 
 def test_spaces_are_those_of_the_classes() -> None:

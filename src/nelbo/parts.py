@@ -15,7 +15,7 @@ from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
 
-KINDS = ("prior", "posterior", "likelihood", "network", "objective", "gradient")
+KINDS = ("prior", "posterior", "likelihood", "network", "objective", "gradient", "measure")
 _ESTIMATORS = {"kl": "analytic", "gradient": "pathwise"}  # objects of an objective, by the name of the default
 _DRAWS = {
     Draw.PATHWISE: "reparameterised draws",

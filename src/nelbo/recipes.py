@@ -338,6 +338,12 @@ def _checked(part: str, options: Mapping[str, Any]) -> type:
     return cls
 
 
+def written_part(kind: str, text: str) -> Spec:
+    """The spec of a part that nothing but its part string decides."""
+    name, options = parse_part(text)
+    return _filled(f"{kind}/{name}", options, {})
+
+
 def _filled(part: str, options: Mapping[str, Any], known: Mapping[str, Any]) -> Spec:
     """A spec from the user's options over what is known, keeping only what the constructor takes."""
     takes = _takes(_checked(part, options))

@@ -32,6 +32,7 @@ _ROOMS = (
     "nelbo.models",
     "nelbo.objectives",
 )
+_LATER_ROOMS = {"measure": "nelbo.evaluate.measures"}  # opened for their own kind alone: no training needs them
 
 
 def register(path: str) -> Callable[[T], T]:
@@ -118,16 +119,16 @@ def _built(value: Any, handed: Mapping[str, nn.Module], path: str) -> Any:
 
 def lookup(path: str) -> type:
     """The class registered under `kind/name`; an unknown name is refused with the nearest."""
-    _open_rooms()
+    kind, _, name = path.partition("/")
+    _open(kind)
     if path in _CLASSES:
         return _CLASSES[path]
-    kind, _, name = path.partition("/")
     raise unknown(kind or "part", name or path, (n for n, _ in registered(kind)))
 
 
 def registered(kind: str) -> Iterator[tuple[str, type]]:
     """Names and classes of one kind ("likelihood", "network", ...), in alphabetical order."""
-    _open_rooms()
+    _open(kind)
     prefix = f"{kind}/"
     return iter(sorted((path.removeprefix(prefix), cls) for path, cls in _CLASSES.items() if path.startswith(prefix)))
 
@@ -141,7 +142,7 @@ def registering(again: Collection[str] = ()) -> Iterator[Callable[[], dict[str, 
     again
         Paths to forget first: those of a file that is read anew.
     """
-    _open_rooms()  # ours come first: their names are taken, and they are not what is registered meanwhile
+    _open(*_LATER_ROOMS)  # ours come first: their names are taken, and they are not what is registered meanwhile
     before = dict(_CLASSES)
     for path in again:
         _CLASSES.pop(path, None)
@@ -218,10 +219,14 @@ def _is_spec(value: Any) -> bool:
     return isinstance(value, Mapping) and "part" in value
 
 
+def _open(*kinds: str) -> None:
+    """Import every file of the rooms, and of those of some kinds: parts register themselves."""
+    for room in (*_ROOMS, *(_LATER_ROOMS[kind] for kind in kinds if kind in _LATER_ROOMS)):
+        _open_room(room)
+
+
 @functools.cache
-def _open_rooms() -> None:
-    """Import every file of the rooms, whose parts register themselves."""
-    for room in _ROOMS:
-        package = importlib.import_module(room)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{room}.{module.name}")
+def _open_room(room: str) -> None:
+    package = importlib.import_module(room)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{room}.{module.name}")

@@ -1,7 +1,8 @@
 """The run folder: what one training leaves behind, and how it is found again.
 
 `config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/last.safetensors`, `model/` (`config.json`
-and `model.safetensors`), `evaluation-*.json`, `report.html`. Every write is atomic; loading executes nothing.
+and `model.safetensors`), `evaluation-*.json`, `measures-*.json`, `report.html`. Every write is atomic; loading executes
+nothing.
 """
 
 from __future__ import annotations
@@ -117,6 +118,15 @@ class Run:
     def write_evaluation(self, content: Mapping[str, Any]) -> None:
         """Keep the last evaluation of a split."""
         write_json(self.folder / f"evaluation-{content['split']}.json", content)
+
+    def write_measures(self, split: str, found: Mapping[str, Any]) -> None:
+        """Keep what was measured on a split, beside what was measured before."""
+        write_json(self.folder / f"measures-{split}.json", {**self.measures(split), **found})
+
+    def measures(self, split: str = "test") -> dict[str, Any]:
+        """What was measured on a split, by the part string of the measure."""
+        path = self.folder / f"measures-{split}.json"
+        return read_json(path) if path.exists() else {}
 
     def evaluation(self, split: str = "test") -> dict[str, Any] | None:
         path = self.folder / f"evaluation-{split}.json"

@@ -46,7 +46,7 @@ def recipes(json: Json = False) -> None:
 def parts(
     kind: Annotated[
         str | None,
-        typer.Argument(help="prior, posterior, likelihood, network, objective, gradient; all if left out."),
+        typer.Argument(help="prior, posterior, likelihood, network, objective, gradient, measure; all if left out."),
     ] = None,
     plugin: Plugins = None,
     json: Json = False,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from nelbo.cli.output import counting, print_json, print_table, show
 from nelbo.cli.plugin import Plugins, load_plugins
+
+if TYPE_CHECKING:
+    from nelbo.core import Model
+    from nelbo.data import Data
+    from nelbo.run import Run
+    from nelbo.train.job import Job
 
 FEW = 0.05  # of the rows
 ESTIMATORS = ("iw", "ais", "bdmc")
@@ -28,6 +34,13 @@ def evaluate(
             "bidirectional Monte Carlo, on rows that the model made."
         ),
     ] = "iw",
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of the likelihood: probes, probes:neighbours=3, ...; nelbo parts measure lists them; may be "
+            "repeated."
+        ),
+    ] = None,
     temperatures: Annotated[int, typer.Option(help="Of ais and bdmc: more is nearer the truth.")] = 500,
     start: Annotated[Start, typer.Option(help="Where chains start: posterior or prior.")] = "posterior",
     rows: Annotated[int, typer.Option(min=1, help="Rows of ais and bdmc, evenly spaced.")] = 100,
@@ -64,6 +77,9 @@ def evaluate(
     other = None
     if data is not None:
         other = other_data(job, data, label)
+    if measure:
+        _measure(folder, job, model, measure, split, other, seed, json)
+        return
     total = len(getattr(job.split, split)) if other is None else len(other)
     with counting("evaluating", total) as progress:
         result = evaluate_run(
@@ -92,6 +108,28 @@ def evaluate(
         print_json(content)
         return
     print_evaluation(content)
+
+
+def _measure(
+    folder: Run, job: Job, model: Model, names: list[str], split: str, data: Data | None, seed: int, json: bool
+) -> None:
+    """Measure what was asked for, keep it with the run, and print it."""
+    from nelbo.evaluate.measure import measure
+
+    total = len(names) * (len(getattr(job.split, split)) if data is None else len(data))
+    with counting("measuring", total) as progress:
+        found = measure(job, model, names, split, data=data, seed=seed, progress=progress)
+    if data is None:
+        folder.write_measures(split, {name: finding.as_json() for name, finding in found.items()})
+    if json:
+        print_json({"split": split, "measures": {name: finding.figures for name, finding in found.items()}})
+        return
+    for finding in found.values():
+        print_table(finding.title, finding.columns, finding.rows)
+        for note in finding.notes:
+            print(f"note: {note}")
+    if data is None and any(finding.charts for finding in found.values()):
+        print(f"pictures: nelbo report {folder.folder}")
 
 
 def print_evaluation(content: dict[str, Any]) -> None:

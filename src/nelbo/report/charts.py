@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nelbo.report.canvas import FAINT, FIRST, INK, SECOND, SOFT, WIDTH, as_svg, drawing, tidy
+from nelbo.report.canvas import FAINT, FIRST, INK, SECOND, SOFT, THIRD, WIDTH, as_svg, drawing, tidy
 from nelbo.report.history import ENOUGH, History
 from nelbo.report.html import Markup
 from nelbo.report.wording import nats, plain
 
-__all__ = ["column_bars", "column_histograms", "estimate_curve", "rate_bars", "training_curves"]
+__all__ = ["column_bars", "column_histograms", "estimate_curve", "of_a_measure", "rate_bars", "training_curves"]
 
 Array = npt.NDArray[np.float64]
 
@@ -93,6 +94,30 @@ def estimate_curve(by_samples: Mapping[int, float]) -> Markup:
         tidy(axes)
         rise = nats(by_samples[counts[-1]] - by_samples[counts[0]])
         return as_svg(figure, f"The estimate rises by {rise} nats from K = {counts[0]} to K = {counts[-1]}")
+
+
+def of_a_measure(chart: Mapping[str, Any]) -> Markup:
+    """The chart of a finding, as `nelbo.evaluate.measure.Chart` holds it: lines with markers, or bars side by side."""
+    series: Mapping[str, Sequence[Sequence[float]]] = chart["series"]
+    colours = (FIRST, SECOND, THIRD, INK, FAINT)
+    with drawing(WIDTH * 0.6, 2.6) as figure:
+        axes = figure.subplots()
+        for place, (name, points) in enumerate(series.items()):
+            x, y = [point[0] for point in points], [point[1] for point in points]
+            colour = colours[place % len(colours)]
+            if chart["kind"] == "bars":
+                width = 0.8 / len(series)
+                axes.bar([at + (place - (len(series) - 1) / 2) * width for at in x], y, width, color=colour, label=name)
+            else:
+                axes.plot(x, y, color=colour, marker="o", markersize=3.5, label=name)
+        if chart["ticks"]:
+            axes.set_xticks(range(len(chart["ticks"])), [shortened(str(tick), 16) for tick in chart["ticks"]])
+        axes.set_xlabel(chart["x"])
+        axes.set_ylabel(chart["y"])
+        tidy(axes)
+        if len(series) > 1:
+            figure.legend(loc="outside upper left", ncols=4, handlelength=1.4)
+        return as_svg(figure, chart["words"] or f"{chart['y']} against {chart['x']}")
 
 
 def column_bars(names: Sequence[str], shares: Sequence[float], title: str) -> Markup:

@@ -25,6 +25,7 @@ PARTS: tuple[tuple[str, str, Section], ...] = (
     ("traversals", "Walks", sections.traversals),
     ("rates", "Rates", sections.rates),
     ("likelihood", "Likelihood", sections.likelihood),
+    ("measures", "Measures", sections.measures),
     ("configuration", "Configuration", sections.configuration),
 )
 

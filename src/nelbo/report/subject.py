@@ -31,6 +31,7 @@ class Subject:
     history: History
     state: Mapping[str, Any]
     evaluation: Mapping[str, Any] | None
+    measures: Mapping[str, Any]  # what was measured on the test rows, by the part string of the measure
     views: Views
     encoded: Encoded  # test rows, at most `MAP_ROWS`
     display: Display | None  # for images
@@ -67,6 +68,7 @@ def open_subject(run: Run, job: Job) -> Subject:
         history=History(run.metrics(), run.state()),
         state=run.state(),
         evaluation=run.evaluation("test"),
+        measures=run.measures("test"),
         views=views,
         encoded=views.encode(views.some_rows("test", MAP_ROWS)),
         display=Display(job.data) if job.data.spec.layout == "image" else None,

@@ -1,0 +1,135 @@
+"""Measures: what can be found out about a fitted model besides its likelihood, each a part by name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Model
+from nelbo.data import Batches, Data
+from nelbo.evaluate.evaluation import latent_model
+from nelbo.evaluate.likelihood import Progress
+from nelbo.inputs import batches_of, check_alike, rows_of
+from nelbo.models.latent import LatentVariableModel
+from nelbo.recipes import written_part
+from nelbo.registry import build
+from nelbo.train.job import Job, threads
+
+__all__ = ["Cell", "Chart", "Finding", "Measure", "Subject", "evenly", "measure"]
+
+BATCH = 500
+Cell = str | float | int | None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted model, and the rows that it is measured on."""
+
+    job: Job
+    model: LatentVariableModel  # in evaluation mode, on the CPU
+    data: Data
+    rows: Tensor  # [N]  row numbers in `data`
+    split: str  # what these rows are
+    seed: int = 0
+    progress: Progress | None = None  # told of rows that are done
+
+    def batches(self, most: int | None = None, batch_size: int = BATCH) -> Batches:
+        """The rows, or at most so many of them, evenly spaced."""
+        rows = self.rows if most is None else evenly(self.rows, most)
+        return batches_of(self.job, self.data, rows, batch_size=batch_size)
+
+    def train_batches(self, most: int | None = None, batch_size: int = BATCH) -> Batches:
+        """The rows that the model was trained on, or at most so many of them, evenly spaced."""
+        train = self.job.split.train
+        return batches_of(self.job, rows=train if most is None else evenly(train, most), batch_size=batch_size)
+
+    def advance(self, rows: int) -> None:
+        """Tell whoever waits that so many rows are done."""
+        if self.progress is not None:
+            self.progress(rows)
+
+
+@final
+@dataclass(frozen=True)
+class Chart:
+    """A picture of a finding, as numbers: the report draws it."""
+
+    kind: Literal["lines", "bars"]
+    x: str  # what the axes are
+    y: str
+    series: Mapping[str, Sequence[tuple[float, float]]]  # name -> points; the names of bars stand in `ticks`
+    ticks: Sequence[str] = ()
+    words: str = ""  # what it shows, for who cannot see it
+
+
+@final
+@dataclass(frozen=True)
+class Finding:
+    """What a measure found: for programs (`figures`), for readers (a table and notes), for eyes (a chart)."""
+
+    title: str
+    figures: Mapping[str, Any]  # plain JSON
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    charts: Sequence[Chart] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "charts": [vars(chart) for chart in self.charts]}
+
+
+class Measure(ABC):
+    """Something to find out about a fitted model; its options are its constructor's arguments."""
+
+    @abstractmethod
+    def __call__(self, subject: Subject) -> Finding: ...
+
+
+def measure(
+    job: Job,
+    model: Model,
+    names: Iterable[str],
+    split: str = "test",
+    *,
+    data: Data | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Finding]:
+    """Measure a fitted model on a split of its own data, or on other data of the same shape.
+
+    Parameters
+    ----------
+    names
+        Part strings: `probes`, `probes:neighbours=5`; `nelbo parts measure` lists them.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such measure, option or split.
+    DataError
+        If other data are of another shape or kind than the model was trained on.
+    """
+    measures: dict[str, Measure] = {text: build(written_part("measure", text)) for text in names}
+    if data is not None:
+        check_alike(job, data)
+    rows = rows_of(job, split) if data is None else torch.arange(len(data))
+    source = job.data if data is None else data
+    what = split if data is None else data.spec.name
+    subject = Subject(job, latent_model(model).eval(), source, rows, what, seed, progress)
+    with threads(job.settings.threads), torch.random.fork_rng(devices=[]):
+        found = {}
+        for text, each in measures.items():
+            torch.manual_seed(seed)  # what one measure draws does not depend on which others were asked for
+            found[text] = each(subject)
+    return found
+
+
+def evenly(rows: Tensor, most: int) -> Tensor:
+    """At most so many of some rows, evenly spaced: files are often sorted by class."""
+    return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]

@@ -1,0 +1,1 @@
+"""The measures, one file each: `nelbo evaluate RUN --measure NAME`."""
