@@ -241,7 +241,7 @@ MISTAKES = (
     ),
     Mistake(
         "a Hamiltonian transition that accepts without the kinetic energy",
-        "evaluate/hamiltonian.py",
+        "samplers/hamiltonian.py",
         " - 0.5 * (v.square() - noise.square()).sum(-1)",
         "",
         "evaluate/test_annealing.py",

@@ -26,7 +26,7 @@ LAYERS = (
     ("errors",),
     ("registry", "core", "storage"),
     ("data",),
-    ("distributions", "networks", "solvers"),
+    ("distributions", "networks", "samplers", "solvers"),
     ("priors", "posteriors", "likelihoods"),
     ("plugins",),
     ("models",),

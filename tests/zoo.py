@@ -211,6 +211,9 @@ _OBJECTIVES = (
     "piwae:groups=2,samples=4",
     "renyi:alpha=0.5,samples=3",
     "vr-max:samples=3",
+    "wake-sleep:samples=2",
+    "reweighted-wake-sleep:samples=3,sleep=0.3",
+    "mcem:transitions=2,leapfrog=3",
 )
 
 
@@ -230,6 +233,12 @@ def _variants() -> list[Case]:
         Case("logit-levels", "levels", {"transform": "logit"}),
         Case("logit-unit", "unit", {"transform": "logit"}),
         Case("mixed-by-name", "mixed", {"likelihood": "mixed:ordinal=column2+column7,student-t=column5"}),
+        Case(
+            "wake-sleep-label-mixed", "mixed", {"objective": "wake-sleep", "likelihood": "mixed", "condition": "label"}
+        ),
+        Case(
+            "wake-sleep-logarithms", "count", {"objective": "wake-sleep", "likelihood": "poisson", "scaling": "log1p"}
+        ),
         Case("sampled-kl", "binary", {"objective": "elbo:kl=sampled", "samples": 3}),
     ]
     return cases + [Case(f"objective-{name}", "binary", {"objective": name}) for name in _OBJECTIVES]

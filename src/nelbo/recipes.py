@@ -176,6 +176,7 @@ def _objective(data: DataSpec, settings: Settings, model: Spec) -> Spec:
     """The objective of a name, or the importance-weighted one with the bound of that name, and its estimators."""
     name, options = parse_part(settings.objective)
     known: dict[str, Any] = {"model": model, "samples": settings.samples, "beta": settings.beta}
+    known["reading"] = _reading(data)
     if (gradient := options.pop("gradient", None)) is not None:
         known["gradient"] = _filled(f"gradient/{gradient}", {}, {"network": _encoder(data, settings, 1)})
     if name == "elbo":
@@ -198,6 +199,15 @@ def _objective(data: DataSpec, settings: Settings, model: Spec) -> Spec:
             "use --objective elbo"
         )
     return _filled(f"objective/{name}", options, known)
+
+
+def _reading(data: DataSpec) -> Spec | None:
+    """How the posterior reads x, for objectives that make data of their own."""
+    scaling = data.reading or data.scaling
+    if scaling.name == "none":
+        return None
+    scaled = {"shift": _plain(scaling.shift), "scale": _plain(scaling.scale)}
+    return {"part": "reading/scaled", **scaled, "logarithm": data.reading is not None}
 
 
 def _prior(data: DataSpec, settings: Settings) -> Spec:
@@ -359,8 +369,8 @@ def _takes(cls: type) -> list[str]:
 
 # What the data and the other settings decide; the rest of a constructor's arguments are options of a part string.
 DECIDED = frozenset(
-    {"model", "bound", "network", "shape", "dim", "in_features", "out_features", "parameters", "context", "bounded",
-     "shift", "log_shift", "log_scale", "levels"}
+    {"model", "bound", "reading", "network", "shape", "dim", "in_features", "out_features", "parameters", "context",
+     "bounded", "shift", "log_shift", "log_scale", "levels"}
 )  # fmt: skip
 
 

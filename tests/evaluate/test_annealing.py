@@ -19,12 +19,12 @@ from nelbo.evaluate.annealing import (
     bidirectional_log_likelihood,
     simulate,
 )
-from nelbo.evaluate.hamiltonian import Target, transition
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP, Linear
 from nelbo.posteriors import GaussianPosterior, KumaraswamyPosterior
 from nelbo.priors import StandardNormalPrior, StickBreakingPrior
+from nelbo.samplers.hamiltonian import Target, transition
 
 HOW = Annealing(chains=100, temperatures=250, leapfrog=4)
 QUICK = Annealing(chains=6, temperatures=8, leapfrog=3)

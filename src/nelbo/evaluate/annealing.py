@@ -15,9 +15,9 @@ from torch.distributions import Distribution
 from nelbo.core import Batch, Space
 from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.evaluate.hamiltonian import Point, Target, transition
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
+from nelbo.samplers.hamiltonian import Point, Target, transition
 
 CHUNK = 1_000  # chains times rows moved together
 ACCEPTED = 0.65  # share of proposals that step sizes aim at; Wu et al. (2017), section 4.2

@@ -13,12 +13,15 @@ from nelbo.objectives.bounds import (
 from nelbo.objectives.elbo import ELBO, AnalyticKL, SampledKL
 from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding
 from nelbo.objectives.importance import IWAE, PIWAE, ImportanceObjective
+from nelbo.objectives.mcem import MCEM
 from nelbo.objectives.schedules import Schedule, parse_schedule
 from nelbo.objectives.score import NVIL, VIMCO, Reinforce, ReinforceAverage
+from nelbo.objectives.wake_sleep import ReweightedWakeSleep, WakeSleep
 
 __all__ = [
     "ELBO",
     "IWAE",
+    "MCEM",
     "NVIL",
     "PIWAE",
     "VIMCO",
@@ -36,8 +39,10 @@ __all__ = [
     "Reinforce",
     "ReinforceAverage",
     "RenyiBound",
+    "ReweightedWakeSleep",
     "SampledKL",
     "Schedule",
     "StickingTheLanding",
+    "WakeSleep",
     "parse_schedule",
 ]

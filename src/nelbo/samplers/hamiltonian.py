@@ -51,26 +51,35 @@ class Target:
 
 @torch.no_grad()
 def transition(
-    target: Target, point: Point, beta: float, step: Tensor, leapfrog: int, generator: torch.Generator
+    target: Target,
+    point: Point,
+    beta: float,
+    step: Tensor,
+    leapfrog: int,
+    generator: torch.Generator,
+    shared: bool = True,
 ) -> tuple[Point, Tensor]:
     """One Hamiltonian transition that leaves the density at `beta` as it is, and which chains took it [K, B].
 
-    Momenta and uniforms are common to all rows. A proposal whose density is not finite is left.
+    A proposal whose density is not finite is left.
 
     Parameters
     ----------
     step
         [B], in standard deviations of the momenta's metric.
+    shared
+        Whether momenta and uniforms are common to all rows, so that a row's chain does not depend on its neighbours.
 
     References
     ----------
     Neal (2011), MCMC using Hamiltonian dynamics, arXiv:1206.1901, section 3.2.
     """
-    chains, _, dim = point.z.shape
+    chains, rows, dim = point.z.shape
     number, device = point.z.dtype, point.z.device
-    noise = torch.randn(chains, 1, dim, generator=generator, dtype=number).to(device)
-    jitter = 1 + JITTER * (2 * torch.rand(chains, 1, 1, generator=generator, dtype=number) - 1).to(device)
-    threshold = torch.rand(chains, 1, generator=generator, dtype=number).log().to(device)
+    rows = 1 if shared else rows
+    noise = torch.randn(chains, rows, dim, generator=generator, dtype=number).to(device)
+    jitter = 1 + JITTER * (2 * torch.rand(chains, rows, 1, generator=generator, dtype=number) - 1).to(device)
+    threshold = torch.rand(chains, rows, generator=generator, dtype=number).log().to(device)
     width = target.inverse_mass.sqrt()
     size = jitter * step.to(number).unsqueeze(-1)  # [K, B, 1]
     # In units of the metric: velocity v has unit variance, z moves by width * v.

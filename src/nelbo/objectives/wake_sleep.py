@@ -1,0 +1,139 @@
+"""Wake-sleep and its reweighted form: the recognition model learns from dreams, or from weighted draws."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from nelbo.core import Batch, Draw, Loss, SinglePhase
+from nelbo.errors import ConfigError
+from nelbo.models.latent import LatentVariableModel
+from nelbo.objectives.bounds import ImportanceWeighted
+from nelbo.objectives.elbo import needs_density
+from nelbo.registry import register
+
+
+@register("objective/wake-sleep")
+@final
+class WakeSleep(SinglePhase):
+    r"""loss = -log p(x, z) at z ~ q(z given x), and -log q(z given x) at z, x ~ p(x, z).
+
+    In the wake phase likelihood and prior follow the gradient of the bound, with q as it is. In the sleep phase q is
+    fitted to dreams, data that the model makes with their latents: that lowers KL(p(z given x) || q(z given x)) over
+    them, not the KL of the bound, so that the two together descend on no single objective. Draws are constants: any
+    latents will do. The two losses share no parameter, and make one step.
+
+    Parameters
+    ----------
+    model
+        Emits `Terms`.
+    samples
+        Draws of z a datum in the wake phase, and dreams a datum in the sleep phase.
+    reading
+        How the posterior reads x, where it is scaled.
+
+    References
+    ----------
+    Hinton, Dayan, Frey and Neal (1995), The wake-sleep algorithm for unsupervised neural networks; Kingma and Welling
+    (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 5.
+    """
+
+    def __init__(self, model: LatentVariableModel, samples: int = 1, reading: nn.Module | None = None) -> None:
+        super().__init__()
+        _check("wake-sleep", model, samples)
+        self.model = model
+        self.samples = samples
+        self.reading = reading
+
+    def forward(self, batch: Batch) -> Loss:
+        terms = self.model.terms(batch, self.samples, Draw.SCORE)
+        log_px, log_w = terms.log_px.mean(0), terms.log_weights
+        if terms.log_qz is None or terms.log_pz is None:
+            raise ValueError("these terms hold no densities")
+        kl = (terms.log_qz.detach() - terms.log_pz).mean(0)
+        parts = {"likelihood": -log_px, "kl": kl}
+        if self.training:
+            parts["sleep"] = dreamt(self.model, batch, self.samples, self.reading)
+        return _loss(parts, log_w.detach().mean(0))
+
+
+@register("objective/reweighted-wake-sleep")
+@final
+class ReweightedWakeSleep(SinglePhase):
+    r"""loss = -sum_k w_k log p(x, z_k), and for q a share of -sum_k w_k log q(z_k given x) and of the dreams' surprise.
+
+    w_k are the normalised importance weights of K draws of q, constants: the first sum has the gradient of the
+    importance-weighted bound, the second fits q to the posterior that the weights stand for (the wake-phase update of
+    q), both biased for finite K. With one draw and `sleep=1` it is wake-sleep.
+
+    Parameters
+    ----------
+    model
+        Emits `Terms`.
+    samples
+        K, the number of draws of z a datum; as many dreams a datum.
+    sleep
+        Share of the sleep phase in the loss of q, 0 (wake phase alone) to 1.
+    reading
+        How the posterior reads x, where it is scaled.
+
+    References
+    ----------
+    Bornschein and Bengio (2015), Reweighted wake-sleep, arXiv:1406.2751, section 2.2 to 2.4.
+    """
+
+    def __init__(
+        self, model: LatentVariableModel, samples: int = 10, sleep: float = 0.5, reading: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        _check("reweighted wake-sleep", model, samples)
+        if not 0 <= sleep <= 1:
+            raise ConfigError(f"the share of the sleep phase must be between 0 and 1, but {sleep} was given")
+        self.model = model
+        self.samples = samples
+        self.sleep = sleep
+        self.reading = reading
+
+    def forward(self, batch: Batch) -> Loss:
+        terms = self.model.terms(batch, self.samples, Draw.SCORE)
+        if terms.log_qz is None or terms.log_pz is None:
+            raise ValueError("these terms hold no densities")
+        bound = ImportanceWeighted()
+        log_w = terms.log_weights.detach()
+        weights, _ = bound.slopes(log_w)
+        value = bound(log_w)
+        joint = (weights * (terms.log_px + terms.log_pz)).sum(0)
+        parts = {"bound": -(value + joint - joint.detach())}
+        if self.training and self.sleep < 1:
+            parts["wake"] = -(1 - self.sleep) * (weights * terms.log_qz).sum(0)
+        if self.training and self.sleep > 0:
+            parts["sleep"] = self.sleep * dreamt(self.model, batch, self.samples, self.reading)
+        return _loss(parts, value)
+
+
+def dreamt(model: LatentVariableModel, batch: Batch, samples: int, reading: nn.Module | None) -> Tensor:
+    """-log q(z given x) at z, x ~ p(x, z), the mean over dreams of each datum's context, [B] in nats."""
+    rows = samples * len(batch)
+    context = None if batch.context is None else batch.context.repeat(samples, 1)
+    with torch.no_grad():
+        p = model.prior(context, model.posterior)
+        z = p.sample() if p.batch_shape else p.sample(torch.Size((rows,)))
+        x = model.decode(z, context).sample()
+        dream = replace(Batch(x), x_in=None if reading is None else reading(x), context=context)
+    surprise: Tensor = -model.encode(dream).log_prob(z)
+    return surprise.view(samples, -1).mean(0)
+
+
+def _check(what: str, model: LatentVariableModel, samples: int) -> None:
+    if samples < 1:
+        raise ConfigError(f"{what} needs 1 draw of z or more, but samples={samples} was given")
+    needs_density(what, model)
+
+
+def _loss(parts: Mapping[str, Tensor], value: Tensor) -> Loss:
+    return Loss(functools.reduce(torch.add, parts.values()).mean(), value, parts)
