@@ -54,8 +54,12 @@ def reproduce(
 
 def print_result(content: dict[str, Any]) -> None:
     """One line a figure: ours, the reference, the range, and whether it holds."""
+    from nelbo.reproduce.record import CURVE
+
     rows = []
     for row in content["figures"]:
+        if CURVE.fullmatch(row["name"]):
+            continue  # drawn, with --record
         bar = "" if row["low"] is None and row["high"] is None else f"{show(row['low'])} .. {show(row['high'])}"
         verdict = {None: "", True: "holds", False: "does not hold"}[row["holds"]]
         rows.append([row["name"], row["mean"], row["sd"], row["reference"], bar, verdict])

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nelbo.reproduce.record import RECORDS
+from nelbo.reproduce.curves import curves, draw_curves
+from nelbo.reproduce.record import CURVE, RECORDS
 from nelbo.storage import read_json, write_text
 
 PAGE = Path("docs/reproductions.md")
@@ -20,8 +21,11 @@ between seeds; "range" is the bar a figure must meet, where it has one.
 
 
 def write_docs(records: Path = RECORDS, page: Path = PAGE) -> Path:
-    """Write the page from the records and say where it is."""
-    write_text(page, render([read_json(path) for path in sorted(records.glob("*.json"))]))
+    """Write the page from the records, and a drawing beside each that has curves; say where the page is."""
+    found = {path: read_json(path) for path in sorted(records.glob("*.json"))}
+    for path, record in found.items():
+        draw_curves(record, path.with_suffix(".svg"))
+    write_text(page, render(list(found.values())))
     return page
 
 
@@ -40,11 +44,13 @@ def _section(record: Mapping[str, Any]) -> str:
         "",
         "| figure | ours | sd | reference | range | holds |",
         "|---|---:|---:|---:|---|---|",
-        *(_row(row) for row in record["figures"]),
+        *(_row(row) for row in record["figures"] if CURVE.fullmatch(row["name"]) is None),
         "",
         f"Seeds {seeds}; {record['seconds'] / 60:.1f} min in all on {machine['cores']} cores ({machine['cpu']}); "
         f"{record['date']}, commit `{record['commit']}`.",
     ]
+    if record.get("chart") and curves(record):
+        lines += ["", f"![{record['chart']['y']} against {record['chart']['x']}](reproductions/{record['name']}.svg)"]
     sources = sorted({row["source"] for row in record["figures"] if row["source"]})
     lines += [f"References: {'; '.join(sources)}."] if sources else []
     lines += ["", record["remark"]] if record["remark"] else []

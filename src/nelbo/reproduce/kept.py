@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 from nelbo.models.latent import LatentVariableModel
 from nelbo.reproduce.record import code, commit
+from nelbo.storage import read_json, write_json
 from nelbo.train.job import Job, model_of, train
 
 RUNS = Path("runs/reproduce")
@@ -18,10 +20,29 @@ def trained(name: str, job: Job) -> LatentVariableModel:
 
     A checkpoint is of these settings and this code alone; code that is not committed leaves none.
     """
-    file = None
-    if not commit().endswith("+"):
-        content = f"{code()} {job.settings.model_dump_json()}"
-        file = RUNS / name / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
-        file.parent.mkdir(parents=True, exist_ok=True)
+    file = _file(name, job, "safetensors")
     objective, _, _ = train(job, checkpoint=file, resume=True)
     return cast("LatentVariableModel", model_of(objective)).eval()
+
+
+def remembered(name: str, job: Job, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `measure` found for a job, measured once and kept.
+
+    What is kept is of these settings and this code alone; code that is not committed leaves nothing.
+    """
+    file = _file(name, job, "json")
+    if file is not None and file.exists():
+        return read_json(file)
+    found = measure()
+    if file is not None:
+        write_json(file, found)
+    return found
+
+
+def _file(name: str, job: Job, suffix: str) -> Path | None:
+    if commit().endswith("+"):
+        return None
+    content = f"{code()} {job.settings.model_dump_json()}"
+    file = RUNS / name / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.{suffix}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 import statistics
 import subprocess
 import time
@@ -40,6 +41,25 @@ class Figure:
 
 @final
 @dataclass(frozen=True)
+class Chart:
+    """How the curves of a reproduction are drawn: a panel for each part of the names before the bar."""
+
+    x: str
+    y: str
+    logarithmic: bool = False  # x
+    logarithmic_y: bool = False
+
+
+CURVE = re.compile(r"(?P<panel>.*) \| (?P<series>.*) @ (?P<x>[-+.e\d]+)")
+
+
+def point(panel: str, series: str, x: float) -> str:
+    """The name of a figure that is a point of a curve: it is drawn, and stands in no table."""
+    return f"{panel} | {series} @ {x:g}"
+
+
+@final
+@dataclass(frozen=True)
 class Reproduction:
     """A published result as one command.
 
@@ -54,6 +74,7 @@ class Reproduction:
     measure: Callable[[int, Say], dict[str, float]]
     sources: Sequence[str]  # data sets, whose hash is recorded
     remark: str = ""
+    chart: Chart | None = None  # of the figures that are points of curves (`point`)
 
 
 @final
@@ -121,6 +142,7 @@ def _content(reproduction: Reproduction, measured: Mapping[str, Mapping[str, Any
         "title": reproduction.title,
         "citation": reproduction.citation,
         "remark": reproduction.remark,
+        "chart": None if reproduction.chart is None else vars(reproduction.chart),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit(),
         "code": code(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nelbo.errors import unknown
 from nelbo.reproduce import (
     aevb_frey,
+    aevb_mnist,
     altosaar,
     altosaar_iaf,
     counts,
@@ -25,6 +26,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         altosaar.REPRODUCTION,
         altosaar_iaf.REPRODUCTION,
         aevb_frey.REPRODUCTION,
+        aevb_mnist.REPRODUCTION,
         fashion_bytes.REPRODUCTION,
         fashion_vamp.REPRODUCTION,
         iwae.REPRODUCTION,
