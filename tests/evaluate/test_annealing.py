@@ -23,7 +23,7 @@ from nelbo.evaluate.hamiltonian import Target, transition
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP, Linear
-from nelbo.posteriors import GaussianPosterior, KumaraswamyPosterior
+from nelbo.posteriors import DeltaPosterior, GaussianPosterior, KumaraswamyPosterior
 from nelbo.priors import FlowPrior, SecondStagePrior, StandardNormalPrior, StickBreakingPrior
 
 HOW = Annealing(chains=100, temperatures=250, leapfrog=4)
@@ -153,6 +153,11 @@ def test_what_it_cannot_do_is_refused() -> None:
     )
     with pytest.raises(CompositionError, match="use --estimator iw"):
         annealed_log_likelihood(sticks, [Batch(torch.zeros(2, 3))], QUICK)
+    point = LatentVariableModel(
+        StandardNormalPrior(2), DeltaPosterior(Linear(3, 2), 2), GaussianLikelihood(Linear(2, 3), (3,))
+    )
+    with pytest.raises(CompositionError, match="an autoencoder, whose posterior is a point, has none"):
+        bidirectional_log_likelihood(point, [(Batch(torch.zeros(2, 3)), torch.zeros(2, 2))], QUICK)
     with pytest.raises(ConfigError, match="1 of its chains or more"):
         Annealing(chains=0)
     with pytest.raises(ConfigError, match="no rows"):

@@ -84,6 +84,26 @@ class Annealed:
         return standard_error(self.influence)
 
 
+def check_annealing(model: LatentVariableModel) -> None:
+    """Refuse a model that annealing cannot serve.
+
+    Raises
+    ------
+    CompositionError
+        If it is an autoencoder, which has no likelihood, or its latents are not real vectors.
+    """
+    if not model.has_density:
+        raise CompositionError(
+            "annealed importance sampling estimates a likelihood, and an autoencoder, whose posterior is a point, has "
+            "none; leave --estimator out, or train with --posterior gaussian --objective elbo"
+        )
+    if model.prior.space is not Space.REAL:
+        raise CompositionError(
+            f"annealed importance sampling moves latents that are real vectors, but these are "
+            f"{model.prior.space.value}; use --estimator iw"
+        )
+
+
 def annealed_log_likelihood(
     model: LatentVariableModel,
     batches: Iterable[Batch],
@@ -111,7 +131,7 @@ def annealed_log_likelihood(
     Raises
     ------
     CompositionError
-        If the latents are not real vectors.
+        As `check_annealing`.
 
     References
     ----------
@@ -119,7 +139,7 @@ def annealed_log_likelihood(
     generative models, arXiv:1611.04273.
     """
     how = annealing or Annealing()
-    _refuse(model)
+    check_annealing(model)
     with _held(model, how.seed):
         return _joined(
             [_forwards(_path(model, batch[rows], how)) for batch in batches for rows in _slices(batch, how, progress)]
@@ -159,7 +179,7 @@ def bidirectional_log_likelihood(
     arXiv:1511.02543, section 3.
     """
     how = annealing or Annealing()
-    _refuse(model)
+    check_annealing(model)
     lower, upper = [], []
     with _held(model, how.seed):
         for batch, z in simulated:
@@ -290,14 +310,6 @@ def _slices(batch: Batch, how: Annealing, progress: Progress | None) -> Iterator
             progress(rows.stop - rows.start)
 
 
-def _refuse(model: LatentVariableModel) -> None:
-    if model.prior.space is not Space.REAL:
-        raise CompositionError(
-            f"annealed importance sampling moves latents that are real vectors, but these are "
-            f"{model.prior.space.value}; use --estimator iw"
-        )
-
-
 @contextmanager
 def _held(model: LatentVariableModel, seed: int) -> Iterator[None]:
     """Only z has a gradient, so that a backward pass leaves the weights out.
@@ -322,5 +334,6 @@ __all__ = [
     "Bidirectional",
     "annealed_log_likelihood",
     "bidirectional_log_likelihood",
+    "check_annealing",
     "simulate",
 ]
