@@ -29,6 +29,7 @@ class DeltaPosterior(Posterior):
     """
 
     has_density = False
+    can_stop = False
 
     def __init__(self, network: nn.Module, dim: int) -> None:
         super().__init__()

@@ -43,6 +43,8 @@ class InverseAutoregressivePosterior(Posterior):
     sections 3 and 4; the maps are zuko's.
     """
 
+    can_stop = False  # the maps keep theirs in networks of their own
+
     def __init__(
         self,
         network: nn.Module,

@@ -45,6 +45,8 @@ class SplinePosterior(Posterior):
     Durkan et al. (2019), Neural spline flows, arXiv:1906.04032, section 3; the splines are zuko's.
     """
 
+    can_stop = False  # the maps keep theirs in networks of their own
+
     def __init__(
         self,
         network: nn.Module,
