@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nelbo.core import Posterior, Prior, Space
 from nelbo.distributions.concrete import LogConcrete
-from nelbo.errors import ConfigError
+from nelbo.distributions.groups import check_groups, check_temperature, grouped
 from nelbo.registry import register
 
 
@@ -40,12 +40,8 @@ class CategoricalPrior(Prior):
 
     def __init__(self, dim: int, groups: int = 1, temperature: float = 0.5) -> None:
         super().__init__()
-        if groups < 1 or dim % groups or dim < 2 * groups or not temperature > 0:
-            raise ConfigError(
-                "a categorical prior needs groups of equal size with 2 categories or more and a temperature above 0, "
-                f"but {dim} latent dimensions, {groups} groups and {temperature} were given; use e.g. --latent 200 "
-                "--prior categorical:groups=20"
-            )
+        check_groups("a categorical prior", "--prior categorical", dim, groups)
+        check_temperature("a categorical prior", "--prior categorical", temperature)
         self.dim = dim
         self.groups = groups
         self.temperature = temperature
@@ -56,5 +52,4 @@ class CategoricalPrior(Prior):
 
     def code(self, z: Tensor) -> Tensor:
         """The relaxed codes, [..., D] -> [..., D]: softmax in each group, also of a mean of logarithms."""
-        grouped = z.reshape(*z.shape[:-1], self.groups, self.dim // self.groups)
-        return torch.softmax(grouped, -1).flatten(-2)
+        return torch.softmax(grouped(z, self.groups), -1).flatten(-2)

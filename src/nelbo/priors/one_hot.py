@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Posterior, Prior, Space
+from nelbo.distributions.groups import check_groups
 from nelbo.distributions.one_hot import StraightThroughOneHot
-from nelbo.errors import ConfigError
 from nelbo.registry import register
 
 
@@ -37,12 +37,7 @@ class OneHotPrior(Prior):
 
     def __init__(self, dim: int, groups: int = 1) -> None:
         super().__init__()
-        if groups < 1 or dim % groups or dim < 2 * groups:
-            raise ConfigError(
-                "a one-hot prior needs groups of equal size with 2 categories or more, but "
-                f"{dim} latent dimensions and {groups} groups were given; use e.g. --latent 200 "
-                "--prior one-hot:groups=20"
-            )
+        check_groups("a one-hot prior", "--prior one-hot", dim, groups)
         self.dim = dim
         self.groups = groups
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
