@@ -7,15 +7,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.concrete import LogConcrete
 from nelbo.distributions.groups import check_groups, check_temperature, grouped
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/categorical")
 @final
-class CategoricalPrior(Prior):
+class CategoricalPrior(FixedPrior):
     r"""p(c) = n^-1 for each of G independent one-hot codes c of n categories, relaxed: Concrete(0, temperature).
 
     Latents are logarithms of codes, which the decoder reads as softmax(z) in each group. The model is the relaxed one:
@@ -36,16 +37,13 @@ class CategoricalPrior(Prior):
     """
 
     space = Space.RELAXED
-    like: Tensor
 
     def __init__(self, dim: int, groups: int = 1, temperature: float = 0.5) -> None:
-        super().__init__()
         check_groups("a categorical prior", "--prior categorical", dim, groups)
         check_temperature("a categorical prior", "--prior categorical", temperature)
-        self.dim = dim
+        super().__init__(dim)
         self.groups = groups
         self.temperature = temperature
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> LogConcrete:
         return LogConcrete(self.like.expand(self.groups, self.dim // self.groups), self.temperature)

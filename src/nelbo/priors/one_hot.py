@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.groups import check_groups
 from nelbo.distributions.one_hot import StraightThroughOneHot
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/one-hot")
 @final
-class OneHotPrior(Prior):
+class OneHotPrior(FixedPrior):
     r"""p(z) = n^-G: in each of G independent groups one of n one-hot codes, all as likely.
 
     A mass, not a density; `categorical` is its relaxation.
@@ -33,14 +33,11 @@ class OneHotPrior(Prior):
     """
 
     space = Space.ONE_HOT
-    like: Tensor
 
     def __init__(self, dim: int, groups: int = 1) -> None:
-        super().__init__()
         check_groups("a one-hot prior", "--prior one-hot", dim, groups)
-        self.dim = dim
+        super().__init__(dim)
         self.groups = groups
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> StraightThroughOneHot:
         return StraightThroughOneHot(self.like.expand(self.groups, self.dim // self.groups), temperature=1.0)
