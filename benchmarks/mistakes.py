@@ -151,8 +151,8 @@ MISTAKES = (
     Mistake(
         "the log-Jacobian of the logarithm with the wrong sign",
         "data/transforms.py",
-        "        y = _floats(x).log()\n        return y, -y",
-        "        y = _floats(x).log()\n        return y, y",
+        "return -y\n\n    def inverse(self, x: Tensor) -> Tensor:\n        return x.exp()",
+        "return y\n\n    def inverse(self, x: Tensor) -> Tensor:\n        return x.exp()",
         "data/test_transforms.py",
     ),
     Mistake(
@@ -187,7 +187,7 @@ MISTAKES = (
         "beta in the reported bound",
         "objectives/elbo.py",
         "(log_px - kl).detach()",
-        "(log_px - weighted).detach()",
+        "(log_px - parts['kl']).detach()",
         "objectives/test_elbo.py",
     ),
     Mistake(

@@ -141,6 +141,7 @@ class Posterior(nn.Module, ABC):
     space: ClassVar[Space] = Space.REAL
     has_density: ClassVar[bool] = True
     has_variance: ClassVar[bool] = True
+    can_stop: ClassVar[bool] = True  # whether q can hold its parameters constant inside log q (Draw.STOPPED)
 
     @classmethod
     def outputs(cls, dim: int) -> int:

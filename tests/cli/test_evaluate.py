@@ -63,6 +63,28 @@ def test_an_estimator_that_is_none_is_refused(digits_run: Path) -> None:
     assert "1 of its chains or more" in refuse("evaluate", digits_run, "--estimator", "ais", "--samples", 0)
 
 
+@pytest.mark.usefixtures("_plain_report")
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        (("--posterior", "delta", "--objective", "autoencoder"), "has none; leave --estimator out, or train with"),
+        (("--prior", "stick-breaking", "--posterior", "kumaraswamy"), "sticks between 0 and 1; use --estimator iw"),
+    ],
+)
+def test_what_cannot_be_annealed_is_refused_before_the_work(
+    parts: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed("train", "digits", *TINY, *parts, "--run", "run")
+
+    def never(*arguments: object, **others: object) -> None:
+        raise AssertionError("evaluated before it was refused")
+
+    monkeypatch.setattr("nelbo.evaluate.evaluate", never)
+    for estimator in ("ais", "bdmc"):
+        for start in ("posterior", "prior"):
+            assert sentence in refuse("evaluate", "run", "--estimator", estimator, "--start", start)
+
+
 def test_misspelt_splits_and_no_samples_are_refused(digits_run: Path) -> None:
     assert "did you mean 'train'" in refuse("evaluate", digits_run, "--split", "trian")
     assert "--samples 0" in refuse("evaluate", digits_run, "--samples", 0)

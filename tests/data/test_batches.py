@@ -142,6 +142,17 @@ def test_the_log_jacobian_travels_with_its_rows(digits: Data) -> None:
     assert next(make(digits, "dequantize").epoch(0)).log_jacobian is None
 
 
+@pytest.mark.parametrize("text", ["none", "binarize", "dequantize", "density", "logit"])
+def test_a_batch_of_given_values_is_what_the_rows_with_these_values_are(digits: Data, text: str) -> None:
+    batches = make(digits, text)
+    batch = next(batches.fixed())
+    given = batches.of(batch.x)
+    assert torch.equal(given.inputs, batch.inputs)
+    assert (given.log_jacobian is None) is (batch.log_jacobian is None)
+    if batch.log_jacobian is not None and given.log_jacobian is not None:
+        torch.testing.assert_close(given.log_jacobian, batch.log_jacobian)
+
+
 @pytest.mark.parametrize("kind", ["bytes", "floats"])
 def test_batches_never_share_memory(digits: Data, table: Data, kind: str) -> None:
     data = digits if kind == "bytes" else table

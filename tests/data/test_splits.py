@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nelbo.data import Data, Split, load, split
+from nelbo.data import Data, Split, evenly, load, split
 from nelbo.data.duplicates import copies, row_codes
 from nelbo.errors import ConfigError, DataError
 
@@ -189,3 +189,18 @@ def test_mnist_keeps_its_official_test_rows_and_gives_10000_for_validation(name:
     parts = split(load(name))
     assert [len(part) for part in (parts.train, parts.validation, parts.test)] == [50_000, 10_000, 10_000]
     assert torch.equal(parts.test, torch.arange(60_000, 70_000))
+
+
+@pytest.mark.parametrize(("rows", "most"), [(1, 1), (10, 1), (10, 3), (10, 10), (7, 100), (997, 100), (0, 4)])
+def test_evenly_rows_go_from_the_first_to_the_last(rows: int, most: int) -> None:
+    found = evenly(torch.arange(rows), most)
+    assert len(found) == min(rows, most)
+    gaps = found.diff()
+    assert len(gaps) == 0 or int(gaps.min()) >= 1
+    assert len(gaps) == 0 or int(gaps.max() - gaps.min()) <= 1
+    assert rows == 0 or int(found[0]) == 0
+    assert most == 1 or rows == 0 or int(found[-1]) == rows - 1
+
+
+def test_evenly_rows_are_found_among_more_than_single_precision_can_count() -> None:
+    assert len(evenly(torch.zeros((), dtype=torch.int8).expand(2**25 + 4), 3)) == 3

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from linear_gaussian import LinearGaussian, at_the_optimum, near_the_posterior, random_linear_gaussian
-from nelbo.core import Batch
+from nelbo.core import Batch, Prior
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import (
     Annealing,
@@ -22,8 +22,8 @@ from nelbo.evaluate.annealing import (
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP, Linear
-from nelbo.posteriors import GaussianPosterior, KumaraswamyPosterior
-from nelbo.priors import StandardNormalPrior, StickBreakingPrior
+from nelbo.posteriors import DeltaPosterior, GaussianPosterior, KumaraswamyPosterior
+from nelbo.priors import FlowPrior, SecondStagePrior, StandardNormalPrior, StickBreakingPrior
 from nelbo.samplers.hamiltonian import Target, transition
 
 HOW = Annealing(chains=100, temperatures=250, leapfrog=4)
@@ -112,18 +112,39 @@ def test_weights_keep_their_gradients_switched_on_and_get_none() -> None:
     assert all(p.requires_grad and p.grad is None for p in case.model.parameters())
 
 
-def test_a_network_that_is_no_line_agrees_with_many_importance_samples() -> None:
+@pytest.mark.parametrize("prior", ["standard", "flow"])
+def test_a_model_that_is_no_line_agrees_with_many_importance_samples(prior: str) -> None:
+    """From the prior where that is a flow, which does not know its variance."""
     torch.manual_seed(0)
-    model = LatentVariableModel(
-        StandardNormalPrior(2),
+    model = small(StandardNormalPrior(2) if prior == "standard" else FlowPrior(2, transforms=2, hidden=8))
+    batch = Batch(torch.randn(4, 5, dtype=torch.float64))
+    with torch.no_grad():
+        log_w = model.terms(batch, samples=200_000).log_weights
+    expected = torch.logsumexp(log_w, 0) - math.log(len(log_w))
+    how = replace(HOW, temperatures=100, start="prior") if prior == "flow" else HOW
+    found = annealed_log_likelihood(model, [batch], how)
+    torch.testing.assert_close(found.log_likelihood, expected, rtol=0, atol=0.1)
+
+
+def test_a_prior_that_is_an_estimate_takes_its_noise_from_the_seed() -> None:
+    torch.manual_seed(0)
+    model = small(SecondStagePrior(2, hidden=4, samples=3)).eval()
+    batch, found = Batch(torch.randn(3, 5, dtype=torch.float64)), {}
+    for caller in (1, 2):
+        torch.manual_seed(caller)
+        found[caller] = annealed_log_likelihood(model, [batch], replace(QUICK, start="prior")).log_likelihood
+        assert torch.initial_seed() == caller
+    assert found[1].equal(found[2])
+    other = annealed_log_likelihood(model, [batch], replace(QUICK, start="prior", seed=5)).log_likelihood
+    assert not other.equal(found[1])
+
+
+def small(prior: Prior) -> LatentVariableModel:
+    return LatentVariableModel(
+        prior,
         GaussianPosterior(MLP(5, 4, hidden=(8,))),
         GaussianLikelihood(MLP(2, 5, hidden=(8,)), (5,), sigma="shared"),
     ).double()
-    batch = Batch(torch.randn(4, 5, dtype=torch.float64))
-    log_w = model.terms(batch, samples=200_000).log_weights.detach()
-    expected = torch.logsumexp(log_w, 0) - math.log(len(log_w))
-    found = annealed_log_likelihood(model, [batch], HOW)
-    torch.testing.assert_close(found.log_likelihood, expected, rtol=0, atol=0.1)
 
 
 def test_what_it_cannot_do_is_refused() -> None:
@@ -132,6 +153,11 @@ def test_what_it_cannot_do_is_refused() -> None:
     )
     with pytest.raises(CompositionError, match="use --estimator iw"):
         annealed_log_likelihood(sticks, [Batch(torch.zeros(2, 3))], QUICK)
+    point = LatentVariableModel(
+        StandardNormalPrior(2), DeltaPosterior(Linear(3, 2), 2), GaussianLikelihood(Linear(2, 3), (3,))
+    )
+    with pytest.raises(CompositionError, match="an autoencoder, whose posterior is a point, has none"):
+        bidirectional_log_likelihood(point, [(Batch(torch.zeros(2, 3)), torch.zeros(2, 2))], QUICK)
     with pytest.raises(ConfigError, match="1 of its chains or more"):
         Annealing(chains=0)
     with pytest.raises(ConfigError, match="no rows"):

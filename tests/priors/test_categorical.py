@@ -9,7 +9,7 @@ import torch
 
 from nelbo.errors import ConfigError
 from nelbo.networks import MLP
-from nelbo.posteriors import RelaxedCategoricalPosterior
+from nelbo.posteriors import RelaxedCategoricalPosterior, StraightThroughCategoricalPosterior
 from nelbo.priors import CategoricalPrior
 
 
@@ -38,7 +38,12 @@ def test_outputs_are_logits_group_by_group() -> None:
 
 @pytest.mark.parametrize("wrong", [{"groups": 4}, {"groups": 0}, {"groups": 6}, {"temperature": 0.0}])
 def test_what_cannot_be_is_refused_with_the_remedy(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"use e\.g\. --latent 200 --prior categorical:groups=20"):
+    remedy = r"categorical:temperature=0\.5" if "temperature" in wrong else r"categorical:groups=20"
+    with pytest.raises(ConfigError, match=rf"use e\.g\. .*--prior {remedy}"):
         CategoricalPrior(6, **wrong)
-    with pytest.raises(ConfigError, match="relaxed-categorical:groups=20"):
-        RelaxedCategoricalPosterior(MLP(5, 6), 6, **wrong)
+    for kind, name in (
+        (RelaxedCategoricalPosterior, "relaxed"),
+        (StraightThroughCategoricalPosterior, "straight-through"),
+    ):
+        with pytest.raises(ConfigError, match=rf"use e\.g\. .*--posterior {name}-{remedy}"):
+            kind(MLP(5, 6), 6, **wrong)

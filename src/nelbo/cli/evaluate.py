@@ -62,6 +62,8 @@ def evaluate(
     from nelbo.errors import unknown
     from nelbo.evaluate import Annealing, anneal
     from nelbo.evaluate import evaluate as evaluate_run
+    from nelbo.evaluate.annealing import check_annealing
+    from nelbo.evaluate.evaluation import latent_model
     from nelbo.inputs import other_data
     from nelbo.run import Run, reopen
 
@@ -69,7 +71,6 @@ def evaluate(
         raise unknown("split to evaluate", split, ("train", "validation", "test"))
     if estimator not in ESTIMATORS:
         raise unknown("estimator", estimator, ESTIMATORS)
-    by_chains = estimator != "iw"
     load_plugins(plugin)
     folder = Run(run)
     model = folder.load_model()
@@ -80,20 +81,23 @@ def evaluate(
     if measure:
         _measure(folder, job, model, measure, split, other, seed, json)
         return
+    how = None
+    if estimator != "iw":  # refused before the work
+        check_annealing(latent_model(model))
+        how = Annealing(chains=16 if samples is None else samples, temperatures=temperatures, start=start, seed=seed)
     total = len(getattr(job.split, split)) if other is None else len(other)
     with counting("evaluating", total) as progress:
         result = evaluate_run(
             job,
             model,
             split,
-            samples=1_000 if by_chains or samples is None else samples,
+            samples=1_000 if how is not None or samples is None else samples,
             data=other,
             seed=seed,
             with_baselines=baselines,
             progress=progress,
         )
-    if by_chains:
-        how = Annealing(chains=16 if samples is None else samples, temperatures=temperatures, start=start, seed=seed)
+    if how is not None:
         with counting("annealing", min(rows, total)) as progress:
             annealed, bracketed = anneal(
                 job, model, split, how, rows=rows, data=other, bracket=estimator == "bdmc", progress=progress

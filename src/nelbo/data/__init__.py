@@ -8,7 +8,7 @@ from nelbo.data.datasets import DatasetInfo, catalogue
 from nelbo.data.fit import fit_spec
 from nelbo.data.sources import Data, columns_in, has_named_columns, load, names_in
 from nelbo.data.spec import Column, DataSpec, Kind, Scaling
-from nelbo.data.splits import Split, split
+from nelbo.data.splits import Split, evenly, split
 from nelbo.data.transforms import (
     Binarize,
     ByColumn,
@@ -43,6 +43,7 @@ __all__ = [
     "catalogue",
     "columns_in",
     "conditioned",
+    "evenly",
     "fit_spec",
     "has_named_columns",
     "load",

@@ -129,7 +129,8 @@ class Batches:
 
     def of(self, x: Tensor, context: Tensor | None = None) -> Batch:
         """A batch of x as the likelihood sees it, read as the posterior reads the rows."""
-        return Batch(x, x_in=self._seen(x) if self._scaled else None, context=context)
+        seen = self._seen(x) if self._scaled else None
+        return Batch(x, x_in=seen, context=context, log_jacobian=self._transform.log_jacobian(x))
 
     def _gather(self, index: Tensor) -> Tensor:
         """The rows; bytes go to a buffer that is used again, since every transform makes new floats of them."""

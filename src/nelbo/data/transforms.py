@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nelbo.data.infer import on_discrete
@@ -58,6 +59,10 @@ class Transform(ABC):
 
         Integers become float32, floats keep their precision. The generator is read by random transforms only.
         """
+
+    def log_jacobian(self, y: Tensor) -> Tensor | None:
+        """log abs(dy/dx) of values y on the likelihood's side, elementwise (None for 0)."""
+        return None
 
     @abstractmethod
     def inverse(self, x: Tensor) -> Tensor:
@@ -172,7 +177,10 @@ class Log(Transform):
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Transformed:
         y = _floats(x).log()
-        return y, -y
+        return y, self.log_jacobian(y)
+
+    def log_jacobian(self, y: Tensor) -> Tensor:
+        return -y
 
     def inverse(self, x: Tensor) -> Tensor:
         return x.exp()
@@ -189,7 +197,10 @@ class Log1p(Transform):
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Transformed:
         y = _floats(x).log1p()
-        return y, -y
+        return y, self.log_jacobian(y)
+
+    def log_jacobian(self, y: Tensor) -> Tensor:
+        return -y
 
     def inverse(self, x: Tensor) -> Tensor:
         return x.expm1().round().clamp(min=0)
@@ -229,9 +240,13 @@ class Logit(Transform):
         x = _floats(x)
         v = x if self._levels is None else _dequantized(x, generator) / self._levels
         rest = 1 - 2 * self._squeeze
-        log_u = (self._squeeze + rest * v).log()
-        log_one_minus_u = (self._squeeze + rest * (1 - v)).log()
-        return log_u - log_one_minus_u, math.log(rest / (self._levels or 1)) - log_u - log_one_minus_u
+        y = (self._squeeze + rest * v).log() - (self._squeeze + rest * (1 - v)).log()
+        return y, self.log_jacobian(y)
+
+    def log_jacobian(self, y: Tensor) -> Tensor:
+        """-log u - log(1 - u) is abs(y) + 2 log(1 + exp(-abs(y)))."""
+        size = y.abs()
+        return math.log((1 - 2 * self._squeeze) / (self._levels or 1)) + size + 2 * F.softplus(-size)
 
     def inverse(self, x: Tensor) -> Tensor:
         v = ((x.sigmoid() - self._squeeze) / (1 - 2 * self._squeeze)).clamp(0, 1)

@@ -10,6 +10,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.groups import grouped
 from nelbo.distributions.location_scale import standard_gumbel
 
 FIXED_DRAWS = 256  # for moments that have no closed form
@@ -73,7 +74,7 @@ class LogConcrete(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D] gives, with g = -log(-log Phi(noise))."""
-        perturbed = self.logits + self._grouped(standard_gumbel(noise))
+        perturbed = self.logits + grouped(standard_gumbel(noise), self.logits.shape[-2])
         return torch.log_softmax(perturbed / self.temperature, -1).flatten(-2)
 
     def stopped(self) -> LogConcrete:
@@ -84,11 +85,8 @@ class LogConcrete(Distribution):
         """log p(value), `[..., D] -> [...]`, nats, over the log-ratios y_k - y_n of each group."""
         groups, n = self.logits.shape[-2:]
         constant = math.lgamma(n) + (n - 1) * math.log(self.temperature)
-        shares = torch.log_softmax(self.logits - self.temperature * self._grouped(value), -1)
+        shares = torch.log_softmax(self.logits - self.temperature * grouped(value, groups), -1)
         return shares.sum((-2, -1)) + groups * constant
-
-    def _grouped(self, flat: Tensor) -> Tensor:
-        return flat.reshape(*flat.shape[:-1], *self.logits.shape[-2:])
 
     def _fixed(self) -> Tensor:
         generator = torch.Generator().manual_seed(0)

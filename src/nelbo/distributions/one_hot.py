@@ -10,6 +10,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.groups import grouped
 from nelbo.distributions.location_scale import standard_gumbel
 
 
@@ -63,7 +64,7 @@ class StraightThroughOneHot(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D] gives, with g = -log(-log Phi(noise))."""
-        perturbed = self.logits + self._grouped(standard_gumbel(noise))
+        perturbed = self.logits + grouped(standard_gumbel(noise), self.logits.shape[-2])
         hard = F.one_hot(perturbed.argmax(-1), perturbed.shape[-1]).to(perturbed.dtype)
         soft = torch.softmax(perturbed / self.temperature, -1)
         return (hard + (soft - soft.detach())).flatten(-2)
@@ -74,7 +75,4 @@ class StraightThroughOneHot(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value) of one-hot codes, `[..., D] -> [...]`, nats: a mass, over counting measure."""
-        return (self._grouped(value) * self.log_shares).sum((-2, -1))
-
-    def _grouped(self, flat: Tensor) -> Tensor:
-        return flat.reshape(*flat.shape[:-1], *self.logits.shape[-2:])
+        return (grouped(value, self.logits.shape[-2]) * self.log_shares).sum((-2, -1))

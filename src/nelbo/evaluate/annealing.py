@@ -17,11 +17,12 @@ from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
-from nelbo.samplers.hamiltonian import Point, Target, transition
+from nelbo.samplers.hamiltonian import Target, transition
 
 CHUNK = 1_000  # chains times rows moved together
 ACCEPTED = 0.65  # share of proposals that step sizes aim at; Wu et al. (2017), section 4.2
 PACE = 0.3  # of the adaptation, in log step size for a share of proposals
+DRAWS = 256  # for the variance of a start that does not know its own
 
 
 @final
@@ -83,6 +84,26 @@ class Annealed:
         return standard_error(self.influence)
 
 
+def check_annealing(model: LatentVariableModel) -> None:
+    """Refuse a model that annealing cannot serve.
+
+    Raises
+    ------
+    CompositionError
+        If it is an autoencoder, which has no likelihood, or its latents are not real vectors.
+    """
+    if not model.has_density:
+        raise CompositionError(
+            "annealed importance sampling estimates a likelihood, and an autoencoder, whose posterior is a point, has "
+            "none; leave --estimator out, or train with --posterior gaussian --objective elbo"
+        )
+    if model.prior.space is not Space.REAL:
+        raise CompositionError(
+            f"annealed importance sampling moves latents that are real vectors, but these are "
+            f"{model.prior.space.value}; use --estimator iw"
+        )
+
+
 def annealed_log_likelihood(
     model: LatentVariableModel,
     batches: Iterable[Batch],
@@ -110,7 +131,7 @@ def annealed_log_likelihood(
     Raises
     ------
     CompositionError
-        If the latents are not real vectors.
+        As `check_annealing`.
 
     References
     ----------
@@ -118,9 +139,15 @@ def annealed_log_likelihood(
     generative models, arXiv:1611.04273.
     """
     how = annealing or Annealing()
-    _refuse(model)
-    with _constant(model):
-        return _joined([_forwards(model, piece, how) for piece in _pieces(batches, how, progress)])
+    check_annealing(model)
+    with held_constant(model, how.seed):
+        return _joined(
+            [
+                _forwards(_path(model, batch[rows], how))
+                for batch in batches
+                for rows in chunks(batch, how.chains, progress)
+            ]
+        )
 
 
 @final
@@ -156,18 +183,14 @@ def bidirectional_log_likelihood(
     arXiv:1511.02543, section 3.
     """
     how = annealing or Annealing()
-    _refuse(model)
+    check_annealing(model)
     lower, upper = [], []
-    with _constant(model):
+    with held_constant(model, how.seed):
         for batch, z in simulated:
-            width = max(1, CHUNK // how.chains)
-            for i in range(0, len(batch), width):
-                piece = batch[i : i + width]
-                steps = _step_sizes(model, piece, how)
-                lower.append(_forwards(model, piece, how, steps))
-                upper.append(_backwards(model, piece, z[i : i + width], how, steps))
-                if progress is not None:
-                    progress(len(piece))
+            for rows in chunks(batch, how.chains, progress):
+                path = _path(model, batch[rows], how)
+                lower.append(_forwards(path))
+                upper.append(_backwards(path, z[rows]))
     return Bidirectional(_joined(lower), _joined(upper))
 
 
@@ -181,14 +204,58 @@ def simulate(model: LatentVariableModel, batch: Batch, seed: int) -> tuple[Tenso
         return z, model.decode(z, batch.context).sample()
 
 
-def _forwards(
-    model: LatentVariableModel, batch: Batch, how: Annealing, steps: Tensor | None = None
-) -> tuple[Tensor, Tensor, float]:
+@final
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """From where the chains of B rows start to the posterior, with the steps that they take."""
+
+    how: Annealing
+    start: Distribution
+    target: Target
+    steps: Tensor  # [T, B]
+
+    @property
+    def rows(self) -> int:
+        return len(self.target.inverse_mass)
+
+
+def _path(model: LatentVariableModel, batch: Batch, how: Annealing) -> _Path:
+    with torch.no_grad():
+        p = model.prior(batch.context, model.posterior)
+        start = model.encode(batch) if how.start == "posterior" else p
+        spread = _spread(start, how.seed, len(batch))
+    target = Target(start.log_prob, lambda z: model.log_joint(batch, z), spread)
+    return _Path(how, start, target, _step_sizes(target, start, how))
+
+
+def _spread(start: Distribution, seed: int, rows: int) -> Tensor:
+    """The variance of where chains start, [B, D]; that of draws where the distribution does not know it."""
+    try:
+        variance = start.variance
+    except NotImplementedError:
+        variance = _starts(start, DRAWS, rows, torch.Generator().manual_seed(seed + 3)).var(0)
+    return torch.nan_to_num(variance, nan=1.0, posinf=1.0).clamp(min=1e-12).expand(rows, -1)
+
+
+def _step_sizes(target: Target, start: Distribution, how: Annealing) -> Tensor:
+    """Step sizes [T, B], by chains of another seed that adapt them as they go; a row's own."""
+    rows, dim = target.inverse_mass.shape
+    generator = torch.Generator().manual_seed(how.seed + 2)
+    point = target.at(_starts(start, how.chains, rows, generator))
+    log_step = torch.full((rows,), math.log(0.5) - 0.25 * math.log(dim), dtype=torch.float64, device=point.z.device)
+    schedule, found = how.schedule.tolist(), []
+    for t in range(1, len(schedule)):
+        point, share = transition(target, point, schedule[t], log_step.exp(), how.leapfrog, generator)
+        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
+        found.append(log_step)
+    return torch.stack(found).exp()
+
+
+def _forwards(path: _Path) -> tuple[Tensor, Tensor, float]:
     """Log weights [K, B], their log mean [B] and the share of accepted proposals."""
-    steps = _step_sizes(model, batch, how) if steps is None else steps
-    target, q = _target(model, batch, how)
+    how, target, steps = path.how, path.target, path.steps
     generator = torch.Generator().manual_seed(how.seed)
-    point = target.at(_starts(q, how, len(batch), generator))
+    point = target.at(_starts(path.start, how.chains, path.rows, generator))
     log_w, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
     schedule = how.schedule.tolist()
     for t in range(1, len(schedule)):
@@ -198,11 +265,9 @@ def _forwards(
     return log_w, torch.logsumexp(log_w, 0) - math.log(how.chains), accepted
 
 
-def _backwards(
-    model: LatentVariableModel, batch: Batch, z: Tensor, how: Annealing, steps: Tensor
-) -> tuple[Tensor, Tensor, float]:
+def _backwards(path: _Path, z: Tensor) -> tuple[Tensor, Tensor, float]:
     """log 1 / w of the chains back from z, an exact draw of the posterior, [K, B], and minus their log mean, [B]."""
-    target, _ = _target(model, batch, how)
+    how, target, steps = path.how, path.target, path.steps
     generator = torch.Generator().manual_seed(how.seed + 1)
     point = target.at(z.expand(how.chains, *z.shape))
     log_inverse, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
@@ -214,37 +279,14 @@ def _backwards(
     return log_inverse, math.log(how.chains) - torch.logsumexp(log_inverse, 0), accepted
 
 
-def _step_sizes(model: LatentVariableModel, batch: Batch, how: Annealing) -> Tensor:
-    """Step sizes [T, B], by chains of another seed that adapt them as they go; a row's own."""
-    target, q = _target(model, batch, how)
-    generator = torch.Generator().manual_seed(how.seed + 2)
-    point = target.at(_starts(q, how, len(batch), generator))
-    log_step = torch.full((len(batch),), math.log(0.5) - 0.25 * math.log(point.z.shape[-1]), dtype=torch.float64)
-    schedule, found = how.schedule.tolist(), []
-    log_step = log_step.to(point.z.device)
-    for t in range(1, len(schedule)):
-        point, share = transition(target, point, schedule[t], log_step.exp(), how.leapfrog, generator)
-        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
-        found.append(log_step)
-    return torch.stack(found).exp()
-
-
-def _target(model: LatentVariableModel, batch: Batch, how: Annealing) -> tuple[Target, Distribution]:
-    with torch.no_grad():
-        p = model.prior(batch.context, model.posterior)
-        start = model.encode(batch) if how.start == "posterior" else p
-        spread = torch.nan_to_num(start.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
-    return Target(start.log_prob, lambda z: model.log_joint(batch, z), spread.expand(len(batch), -1)), start
-
-
 @torch.no_grad()
-def _starts(start: Distribution, how: Annealing, rows: int, generator: torch.Generator) -> Tensor:
+def _starts(start: Distribution, chains: int, rows: int, generator: torch.Generator) -> Tensor:
     """K draws [K, B, D] of where chains start, from noise that every row shares where the distribution can."""
     if isinstance(start, FromNoise) and start.batch_shape:
-        return draw_common(start, how.chains, generator)[0]
+        return draw_common(start, chains, generator)[0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        drawn = start.sample((how.chains,))
+        drawn = start.sample((chains,))
     return drawn if start.batch_shape else drawn.unsqueeze(1).expand(-1, rows, -1)
 
 
@@ -262,32 +304,29 @@ def _joined(pieces: list[tuple[Tensor, Tensor, float]]) -> Annealed:
     )
 
 
-def _pieces(batches: Iterable[Batch], how: Annealing, progress: Progress | None) -> Iterator[Batch]:
-    width = max(1, CHUNK // how.chains)
-    for batch in batches:
-        for i in range(0, len(batch), width):
-            piece = batch[i : i + width]
-            yield piece
-            if progress is not None:
-                progress(len(piece))
-
-
-def _refuse(model: LatentVariableModel) -> None:
-    if model.prior.space is not Space.REAL:
-        raise CompositionError(
-            f"annealed importance sampling moves latents that are real vectors, but these are "
-            f"{model.prior.space.value}; use --estimator iw"
-        )
+def chunks(batch: Batch, chains: int, progress: Progress | None) -> Iterator[slice]:
+    """The rows of a batch in parts of about `CHUNK` chains; each is reported once it is done."""
+    width = max(1, CHUNK // chains)
+    for first in range(0, len(batch), width):
+        rows = slice(first, min(first + width, len(batch)))
+        yield rows
+        if progress is not None:
+            progress(rows.stop - rows.start)
 
 
 @contextmanager
-def _constant(model: LatentVariableModel) -> Iterator[None]:
-    """Only z has a gradient: a backward pass then leaves the weights out."""
+def held_constant(model: LatentVariableModel, seed: int) -> Iterator[None]:
+    """Only z has a gradient, so that a backward pass leaves the weights out.
+
+    A prior that is itself an estimate takes its noise from the seed.
+    """
     was = [p for p in model.parameters() if p.requires_grad]
     for p in was:
         p.requires_grad_(False)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
     finally:
         for p in was:
             p.requires_grad_(True)
@@ -297,8 +336,8 @@ __all__ = [
     "Annealed",
     "Annealing",
     "Bidirectional",
-    "Point",
     "annealed_log_likelihood",
     "bidirectional_log_likelihood",
+    "check_annealing",
     "simulate",
 ]

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from nelbo.data.spec import DataSpec, Kind
+from nelbo.data.splits import evenly
 from nelbo.errors import DataError
 from nelbo.solvers.ppca import fit_ppca
 from nelbo.solvers.rows import row_chunks, row_mean
@@ -264,14 +265,13 @@ def _compressors(test: Tensor, spec: DataSpec) -> list[Baseline]:
 
 
 def _png(pixels: Tensor, spec: DataSpec) -> Baseline:
-    rows = torch.linspace(0, len(pixels) - 1, min(PNG_ROWS, len(pixels))).round().long()
-    images = pixels[rows].movedim(1, -1).numpy()  # [n, H, W, C]
+    images = evenly(pixels, PNG_ROWS).movedim(1, -1).numpy()  # [n, H, W, C]
     sizes = torch.tensor([_png_bytes(image) for image in images], dtype=torch.float64)
     note = "one optimised file per image, its header counted"
-    if len(rows) < len(pixels):
-        note += f"; on {len(rows):,} of the {len(pixels):,} test rows, evenly spaced"
+    if len(images) < len(pixels):
+        note += f"; on {len(images):,} of the {len(pixels):,} test rows, evenly spaced"
     scored = _scored("PNG", -8.0 * math.log(2.0) * sizes, spec, _mass_measure(spec), note)
-    return scored if len(rows) == len(pixels) else _without_rows(scored)
+    return scored if len(images) == len(pixels) else _without_rows(scored)
 
 
 def _png_bytes(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Model
-from nelbo.data import Batches, Data, DataSpec
+from nelbo.data import Batches, Data, DataSpec, evenly
 from nelbo.errors import CompositionError
 from nelbo.evaluate.annealing import (
     Annealed,
@@ -28,7 +28,7 @@ from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.evaluate.pareto import RELIABLE
-from nelbo.inputs import batches_of, check_alike
+from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.likelihoods import Elementwise
 from nelbo.models.latent import LatentVariableModel
 from nelbo.storage import write_text
@@ -70,8 +70,8 @@ class Evaluation:
     reconstruction: Tensor | None = None  # [N]  log p(x given z) at the posterior mean
     baselines: tuple[Baseline, ...] = field(default_factory=tuple)
     annealing: Annealing | None = None
-    annealed: Annealed | None = None  # on the first rows
-    bracketed: Bidirectional | None = None  # on rows that the model made
+    annealed: Annealed | None = None  # on evenly spaced rows
+    bracketed: Bidirectional | None = None  # on as many rows that the model made
     seconds: float = 0.0
     seed: int = 0
 
@@ -241,11 +241,9 @@ def anneal(
 ) -> tuple[Annealed | None, Bidirectional | None]:
     """Annealed importance sampling of evenly spaced rows; or, to `bracket`, of as many rows that the model makes."""
     latent = latent_model(model).eval()
-    source = job.data if data is None else data
-    chosen = getattr(job.split, split) if data is None else torch.arange(len(data))
-    chosen = chosen[torch.linspace(0, len(chosen) - 1, min(rows, len(chosen))).round().long()]
+    all_rows = rows_of(job, split) if data is None else torch.arange(len(data))
     with threads(job.settings.threads):
-        batches = batches_of(job, source, chosen, batch_size=BATCH)
+        batches = batches_of(job, data, evenly(all_rows, rows))
         if not bracket:
             return annealed_log_likelihood(latent, batches.fixed(), annealing, progress=progress), None
         made = []

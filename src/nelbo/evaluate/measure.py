@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Model
-from nelbo.data import Batches, Data
+from nelbo.data import Batches, Data, evenly
 from nelbo.evaluate.evaluation import latent_model
 from nelbo.evaluate.likelihood import Progress
 from nelbo.inputs import batches_of, check_alike, rows_of
@@ -128,8 +128,3 @@ def measure(
             torch.manual_seed(seed)  # what one measure draws does not depend on which others were asked for
             found[text] = each(subject)
     return found
-
-
-def evenly(rows: Tensor, most: int) -> Tensor:
-    """At most so many of some rows, evenly spaced: files are often sorted by class."""
-    return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]

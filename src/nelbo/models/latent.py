@@ -104,6 +104,11 @@ class LatentVariableModel(Model):
         return self.posterior.has_density
 
     @property
+    def can_stop(self) -> bool:
+        """Whether q can hold its parameters constant inside log q."""
+        return self.posterior.can_stop
+
+    @property
     def latent(self) -> int:
         """Number of latent dimensions."""
         return max(int(part.stop) for part in self.groups.values())

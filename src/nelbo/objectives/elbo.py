@@ -12,7 +12,7 @@ from torch import Tensor
 from nelbo.core import Batch, Draw, Gradient, Loss, Model, SinglePhase, Terms
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.bounds import EvidenceLowerBound
-from nelbo.objectives.gradients import Pathwise
+from nelbo.objectives.gradients import Pathwise, check_draws
 from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
 
@@ -95,6 +95,7 @@ class ELBO(SinglePhase):
         self.gradient = Pathwise() if gradient is None else gradient
         if isinstance(gradient, VIMCO) and samples < 2:
             raise ConfigError("gradient=vimco needs 2 draws or more; give e.g. samples=5")
+        check_draws(self.gradient, model)
         self.kl = _estimator(kl, self.gradient)
         self._final_beta = float(beta)
         self.register_buffer("beta", torch.tensor(float(beta)))

@@ -6,7 +6,8 @@ from typing import final
 
 from torch import Tensor
 
-from nelbo.core import Batch, Bound, Draw, Gradient, Terms
+from nelbo.core import Batch, Bound, Draw, Gradient, Model, Terms
+from nelbo.errors import CompositionError
 from nelbo.registry import register
 
 
@@ -70,3 +71,18 @@ class DoublyReparameterised(Gradient):
         # The value is the bound's, the gradient that of sum_k c_k log w_k.
         linear = (slope * log_w).sum(0)
         return bound(log_w.detach(), terms.log_r) + linear - linear.detach()
+
+
+def check_draws(gradient: Gradient, model: Model) -> None:
+    """Refuse a gradient whose draws the posterior cannot make.
+
+    Raises
+    ------
+    CompositionError
+        If it holds the parameters of q constant inside log q, and q cannot.
+    """
+    if gradient.draw is Draw.STOPPED and not getattr(model, "can_stop", True):
+        raise CompositionError(
+            "gradient=stl and gradient=dreg hold the parameters of q constant inside log q, which this posterior, with "
+            "networks inside its maps, cannot; use gradient=pathwise, or e.g. --posterior planar"
+        )

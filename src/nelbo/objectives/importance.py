@@ -12,7 +12,7 @@ from nelbo.core import Batch, Bound, Gradient, Loss, Model, SinglePhase, Terms
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.bounds import ImportanceWeighted, MultiplyImportanceWeighted
 from nelbo.objectives.elbo import needs_density
-from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding
+from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding, check_draws
 from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
 
@@ -36,7 +36,7 @@ class ImportanceObjective(SinglePhase):
     Raises
     ------
     CompositionError
-        If q has no density, or the gradient is biased for this bound.
+        If q has no density, or the gradient is biased for this bound or cannot be had from q.
 
     References
     ----------
@@ -57,6 +57,7 @@ class ImportanceObjective(SinglePhase):
         self.model = model
         self.samples = samples
         self.gradient = Pathwise() if gradient is None else gradient
+        check_draws(self.gradient, model)
         self.bound = bound
 
     def forward(self, batch: Batch) -> Loss:

@@ -1,6 +1,7 @@
 """Posteriors q(z given x): recognition models."""
 
 from nelbo.posteriors.beta import BetaPosterior
+from nelbo.posteriors.categorical import RelaxedCategoricalPosterior, StraightThroughCategoricalPosterior
 from nelbo.posteriors.delta import DeltaPosterior
 from nelbo.posteriors.full import FullGaussianPosterior
 from nelbo.posteriors.gaussian import GaussianPosterior
@@ -18,10 +19,8 @@ from nelbo.posteriors.low_rank import LowRankGaussianPosterior
 from nelbo.posteriors.planar import PlanarPosterior
 from nelbo.posteriors.positive import ExponentialPosterior, GammaPosterior, LogNormalPosterior
 from nelbo.posteriors.radial import RadialPosterior
-from nelbo.posteriors.relaxed_categorical import RelaxedCategoricalPosterior
 from nelbo.posteriors.simplex import DirichletPosterior, LogisticNormalPosterior
 from nelbo.posteriors.spline import SplinePosterior
-from nelbo.posteriors.straight_through import StraightThroughCategoricalPosterior
 from nelbo.posteriors.sylvester import SylvesterPosterior
 from nelbo.posteriors.von_mises_fisher import VonMisesFisherPosterior
 

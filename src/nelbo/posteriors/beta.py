@@ -7,10 +7,9 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Space, full_precision
+from nelbo.core import Space
 from nelbo.distributions.diagonal_beta import DiagonalBeta
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 LEAST = 0.5  # of both shapes: below, draws within a rounding error of 1 are no longer rare
@@ -18,7 +17,7 @@ LEAST = 0.5  # of both shapes: below, draws within a rounding error of 1 are no 
 
 @register("posterior/beta")
 @final
-class BetaPosterior(Posterior):
+class BetaPosterior(Amortised):
     r"""q(v given x) = prod_d Beta(v_d; a_d(x), b_d(x)) on (0, 1)^D, v = g / (g + h), g and h gamma draws.
 
     The gradient of g ~ Gamma(a, 1) in a is the implicit one, dg / da = -(dF / da) / f(g), and that of h too. Unlike
@@ -40,12 +39,9 @@ class BetaPosterior(Posterior):
     space = Space.STICKS
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
-        check_outputs("a beta posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a beta posterior", network, dim, self.outputs(dim))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalBeta:
-        shapes = F.softplus(full_precision(apply(self.network, x, context))) + LEAST
+        shapes = F.softplus(self.emit(x, context)) + LEAST
         log_a, log_b = shapes.log().chunk(2, -1)
         return DiagonalBeta(log_a, log_b)

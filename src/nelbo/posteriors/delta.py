@@ -6,16 +6,14 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.delta import Delta
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/delta")
 @final
-class DeltaPosterior(Posterior):
+class DeltaPosterior(Amortised):
     """q(z given x) puts all its mass on the code f(x): the deterministic encoder of an autoencoder.
 
     It has no density, so that there is no KL, no bound and no likelihood; its objective is `autoencoder`.
@@ -29,16 +27,14 @@ class DeltaPosterior(Posterior):
     """
 
     has_density = False
+    can_stop = False
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
-        check_outputs("a point posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a point posterior", network, dim, self.outputs(dim))
 
     @classmethod
     def outputs(cls, dim: int) -> int:
         return dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Delta:
-        return Delta(full_precision(apply(self.network, x, context)))
+        return Delta(self.emit(x, context))

@@ -6,19 +6,17 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.bijections import Householder
 from nelbo.distributions.flows import Pushed
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/householder")
 @final
-class HouseholderPosterior(Posterior):
+class HouseholderPosterior(Amortised):
     r"""e ~ N(mu(x), diag(sigma^2(x))), then `steps` reflections: a Gaussian whose axes are turned.
 
     e <- e - 2 v_i v_i'e / |v_i|^2 with v_1 = h(x) and v_i an affine function of v_{i-1}. D reflections give any
@@ -42,15 +40,12 @@ class HouseholderPosterior(Posterior):
     """
 
     def __init__(self, network: nn.Module, dim: int, steps: int = 4, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("a Householder posterior", network, dim, self.outputs(dim))
+        super().__init__("a Householder posterior", network, dim, self.outputs(dim))
         if steps < 1:
             raise ConfigError(
                 f"a Householder flow needs 1 step or more, but {steps} was given; use e.g. "
                 "--posterior householder:steps=4"
             )
-        self.network = network
-        self.dim = dim
         self.variance = Variance(min_log_variance)
         self.next = nn.ModuleList(nn.Linear(dim, dim) for _ in range(steps - 1))
 
@@ -59,7 +54,7 @@ class HouseholderPosterior(Posterior):
         return 3 * dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        loc, raw, v = full_precision(apply(self.network, x, context)).chunk(3, -1)
+        loc, raw, v = self.emit(x, context).chunk(3, -1)
         variance = self.variance(raw)
         reflections = [Householder(v)]
         for layer in self.next:

@@ -7,18 +7,16 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.flows import Pushed, autoregressive_steps, layer_sizes
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/iaf")
 @final
-class InverseAutoregressivePosterior(Posterior):
+class InverseAutoregressivePosterior(Amortised):
     r"""e ~ N(mu(x), diag(sigma^2(x))), then `steps` times e_i <- e_i exp(s_i(e_<i, h(x))) + m_i(e_<i, h(x)).
 
     A draw and its log density cost one pass a step; the density of a z from elsewhere costs D passes a step. Every
@@ -43,6 +41,8 @@ class InverseAutoregressivePosterior(Posterior):
     sections 3 and 4; the maps are zuko's.
     """
 
+    can_stop = False  # the maps keep theirs in networks of their own
+
     def __init__(
         self,
         network: nn.Module,
@@ -51,15 +51,12 @@ class InverseAutoregressivePosterior(Posterior):
         hidden: Sequence[int] | int = 320,
         min_log_variance: float = -14.0,
     ) -> None:
-        super().__init__()
-        check_outputs("an inverse autoregressive posterior", network, dim, self.outputs(dim))
+        super().__init__("an inverse autoregressive posterior", network, dim, self.outputs(dim))
         if steps < 1:
             raise ConfigError(
                 f"an inverse autoregressive flow needs 1 step or more, but {steps} was given; use e.g. "
                 "--posterior iaf:steps=2,hidden=320"
             )
-        self.network = network
-        self.dim = dim
         self.variance = Variance(min_log_variance)
         self.maps = autoregressive_steps(dim, dim, steps, layer_sizes(hidden))
 
@@ -68,6 +65,6 @@ class InverseAutoregressivePosterior(Posterior):
         return 3 * dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        loc, raw, h = full_precision(apply(self.network, x, context)).chunk(3, -1)
+        loc, raw, h = self.emit(x, context).chunk(3, -1)
         variance = self.variance(raw)
         return Pushed(DiagonalNormal(loc, variance.log(), variance), [step(h) for step in self.maps])

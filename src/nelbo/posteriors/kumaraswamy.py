@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Space, full_precision
+from nelbo.core import Space
 from nelbo.distributions.kumaraswamy import Kumaraswamy
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 START = (math.log(math.expm1(1.0)), math.log(math.expm1(5.0)))  # raw shapes of Kumaraswamy(1, 5) = Beta(1, 5)
@@ -21,7 +20,7 @@ LEAST = 1e-3  # of both shapes: below, nearly all mass is within a rounding erro
 
 @register("posterior/kumaraswamy")
 @final
-class KumaraswamyPosterior(Posterior):
+class KumaraswamyPosterior(Amortised):
     r"""q(v given x) = prod_d Kumaraswamy(v_d; a_d(x), b_d(x)) on (0, 1)^D, v = (1 - u^(1/b))^(1/a).
 
     The inverse CDF is the first of the three ways to reparameterise that Kingma and Welling (2013), section 2.4,
@@ -44,12 +43,9 @@ class KumaraswamyPosterior(Posterior):
     space = Space.STICKS
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
-        check_outputs("a Kumaraswamy posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a Kumaraswamy posterior", network, dim, self.outputs(dim))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Kumaraswamy:
-        raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        raw = self.emit(x, context).chunk(2, -1)
         log_a, log_b = (torch.log(F.softplus(each + start) + LEAST) for each, start in zip(raw, START, strict=True))
         return Kumaraswamy(log_a, log_b)

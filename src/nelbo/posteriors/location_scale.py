@@ -7,7 +7,6 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.location_scale import (
     DiagonalCauchy,
     DiagonalGumbel,
@@ -18,12 +17,11 @@ from nelbo.distributions.location_scale import (
 )
 from nelbo.distributions.normal import LogVariance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
-class LocationScalePosterior(Posterior, ABC):
+class LocationScalePosterior(Amortised, ABC):
     """q(z given x) = prod_d f((z_d - m_d(x)) / s_d(x)) / s_d(x), z = m(x) + s(x) t with t ~ f.
 
     The second of the ways to reparameterise in Kingma and Welling (2013), section 2.4 (location-scale); t itself is
@@ -40,10 +38,7 @@ class LocationScalePosterior(Posterior, ABC):
     """
 
     def __init__(self, network: nn.Module, dim: int, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs(f"a {self.family} posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__(f"a {self.family} posterior", network, dim, self.outputs(dim))
         self.log_variance = LogVariance(min_log_variance)
 
     @property
@@ -56,7 +51,7 @@ class LocationScalePosterior(Posterior, ABC):
         """The distribution of these parameters, each [N, D]."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> LocationScale:
-        loc, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        loc, raw = self.emit(x, context).chunk(2, -1)
         return self.law(loc, 0.5 * self.log_variance(raw))
 
 

@@ -7,18 +7,16 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.low_rank_normal import LowRankNormal
 from nelbo.distributions.normal import LogVariance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/low-rank-gaussian")
 @final
-class LowRankGaussianPosterior(Posterior):
+class LowRankGaussianPosterior(Amortised):
     r"""q(z given x) = N(mu(x), W(x) W(x)' + diag(sigma^2(x))), W of `rank` columns.
 
     Between the diagonal and the full Gaussian: correlations for D `rank` outputs instead of D (D - 1) / 2.
@@ -41,10 +39,7 @@ class LowRankGaussianPosterior(Posterior):
     """
 
     def __init__(self, network: nn.Module, dim: int, rank: int = 2, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("a low-rank Gaussian posterior", network, dim, self.outputs(dim, rank))
-        self.network = network
-        self.dim = dim
+        super().__init__("a low-rank Gaussian posterior", network, dim, self.outputs(dim, rank))
         self.rank = rank
         self.log_variance = LogVariance(min_log_variance)
 
@@ -58,6 +53,6 @@ class LowRankGaussianPosterior(Posterior):
         return 2 * dim + dim * rank
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> LowRankNormal:
-        features = full_precision(apply(self.network, x, context))
+        features = self.emit(x, context)
         loc, raw, factor = torch.split(features, [self.dim, self.dim, self.dim * self.rank], -1)
         return LowRankNormal(loc, self.log_variance(raw), factor.reshape(*loc.shape, self.rank))

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.bijections import Planar
-from nelbo.distributions.flows import Pushed
-from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.emitted_flow import EmittedFlow
 from nelbo.registry import register
 
 
 @register("posterior/planar")
 @final
-class PlanarPosterior(Posterior):
+class PlanarPosterior(EmittedFlow):
     r"""e ~ N(mu(x), diag(sigma^2(x))), then `steps` times e <- e + v_i(x) tanh(w_i(x)'e + b_i(x)).
 
     A draw and its log density cost O(D) a step; the density of a z from elsewhere needs the root of a function of one
@@ -41,12 +38,7 @@ class PlanarPosterior(Posterior):
     """
 
     def __init__(self, network: nn.Module, dim: int, steps: int = 4, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("a planar posterior", network, dim, self.outputs(dim, steps))
-        self.network = network
-        self.dim = dim
-        self.steps = steps
-        self.variance = Variance(min_log_variance)
+        super().__init__("a planar posterior", network, dim, steps, self.outputs(dim, steps), min_log_variance)
 
     @classmethod
     def outputs(cls, dim: int, steps: int = 4) -> int:
@@ -56,10 +48,6 @@ class PlanarPosterior(Posterior):
             )
         return 2 * dim + steps * (2 * dim + 1)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        features = full_precision(apply(self.network, x, context))
-        dim = self.dim
-        loc, variance = features[..., :dim], self.variance(features[..., dim : 2 * dim])
-        steps = features[..., 2 * dim :].chunk(self.steps, -1)
-        maps = [Planar(step[..., :dim], step[..., dim : 2 * dim], step[..., -1]) for step in steps]
-        return Pushed(DiagonalNormal(loc, variance.log(), variance), maps)
+    def maps(self, step: Tensor) -> list[Planar]:
+        u, w, b = torch.split(step, [self.dim, self.dim, 1], -1)
+        return [Planar(u, w, b.squeeze(-1))]

@@ -7,11 +7,10 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Space, full_precision
+from nelbo.core import Space
 from nelbo.distributions.normal import LogVariance
 from nelbo.distributions.positive import DiagonalExponential, DiagonalGamma, DiagonalLogNormal
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 LEAST = 0.2  # of a gamma's shape: below, draws that single precision rounds to 0 are no longer rare
@@ -19,7 +18,7 @@ LEAST = 0.2  # of a gamma's shape: below, draws that single precision rounds to 
 
 @register("posterior/exponential")
 @final
-class ExponentialPosterior(Posterior):
+class ExponentialPosterior(Amortised):
     r"""q(z given x) = prod_d exp(-z_d / m_d(x)) / m_d(x) on z_d > 0, z = -m log(1 - u).
 
     Reparameterised by the inverse CDF at u uniform, the first of the ways in the reference.
@@ -41,10 +40,7 @@ class ExponentialPosterior(Posterior):
     space = Space.POSITIVE
 
     def __init__(self, network: nn.Module, dim: int, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("an exponential posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("an exponential posterior", network, dim, self.outputs(dim))
         self.log_variance = LogVariance(min_log_variance)
 
     @classmethod
@@ -52,13 +48,13 @@ class ExponentialPosterior(Posterior):
         return dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalExponential:
-        raw = full_precision(apply(self.network, x, context))
+        raw = self.emit(x, context)
         return DiagonalExponential(0.5 * self.log_variance(raw))
 
 
 @register("posterior/log-normal")
 @final
-class LogNormalPosterior(Posterior):
+class LogNormalPosterior(Amortised):
     r"""q(z given x): log z ~ N(m(x), diag(s^2(x))), z = exp(m + s e) with e ~ N(0, I).
 
     Reparameterised by composition, the third of the ways in the reference.
@@ -80,20 +76,17 @@ class LogNormalPosterior(Posterior):
     space = Space.POSITIVE
 
     def __init__(self, network: nn.Module, dim: int, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("a log-normal posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a log-normal posterior", network, dim, self.outputs(dim))
         self.log_variance = LogVariance(min_log_variance)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalLogNormal:
-        loc, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        loc, raw = self.emit(x, context).chunk(2, -1)
         return DiagonalLogNormal(loc, 0.5 * self.log_variance(raw))
 
 
 @register("posterior/gamma")
 @final
-class GammaPosterior(Posterior):
+class GammaPosterior(Amortised):
     r"""q(z given x) = prod_d Gamma(z_d; shape k_d(x), mean m_d(x)), variance m^2 / k.
 
     A gamma has neither a location and a scale nor an inverse CDF in closed form; draws by rejection have the implicit
@@ -114,11 +107,8 @@ class GammaPosterior(Posterior):
     space = Space.POSITIVE
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
-        check_outputs("a gamma posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a gamma posterior", network, dim, self.outputs(dim))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> DiagonalGamma:
-        log_mean, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        log_mean, raw = self.emit(x, context).chunk(2, -1)
         return DiagonalGamma(log_mean, (F.softplus(raw) + LEAST).log())

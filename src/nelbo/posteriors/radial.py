@@ -7,19 +7,15 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.bijections import MARGIN, Radial
-from nelbo.distributions.flows import Pushed
-from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.emitted_flow import EmittedFlow
 from nelbo.registry import register
 
 
 @register("posterior/radial")
 @final
-class RadialPosterior(Posterior):
+class RadialPosterior(EmittedFlow):
     r"""e ~ N(mu(x), diag(sigma^2(x))), then `steps` times e <- e + beta_i (e - c_i) / (a_i + |e - c_i|).
 
     Space contracts around c_i(x) or expands, the more the nearer to it; beta_i > -a_i keeps the map one to one. A draw
@@ -43,12 +39,7 @@ class RadialPosterior(Posterior):
     """
 
     def __init__(self, network: nn.Module, dim: int, steps: int = 4, min_log_variance: float = -14.0) -> None:
-        super().__init__()
-        check_outputs("a radial posterior", network, dim, self.outputs(dim, steps))
-        self.network = network
-        self.dim = dim
-        self.steps = steps
-        self.variance = Variance(min_log_variance)
+        super().__init__("a radial posterior", network, dim, steps, self.outputs(dim, steps), min_log_variance)
 
     @classmethod
     def outputs(cls, dim: int, steps: int = 4) -> int:
@@ -58,12 +49,6 @@ class RadialPosterior(Posterior):
             )
         return 2 * dim + steps * (dim + 2)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        features = full_precision(apply(self.network, x, context))
-        dim = self.dim
-        loc, variance = features[..., :dim], self.variance(features[..., dim : 2 * dim])
-        maps = []
-        for step in features[..., 2 * dim :].chunk(self.steps, -1):
-            sizes = (F.softplus(step[..., dim:]) + MARGIN).log()
-            maps.append(Radial(step[..., :dim], sizes[..., 0], sizes[..., 1]))
-        return Pushed(DiagonalNormal(loc, variance.log(), variance), maps)
+    def maps(self, step: Tensor) -> list[Radial]:
+        sizes = (F.softplus(step[..., self.dim :]) + MARGIN).log()
+        return [Radial(step[..., : self.dim], sizes[..., 0], sizes[..., 1])]

@@ -7,12 +7,11 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Space, full_precision
+from nelbo.core import Space
 from nelbo.distributions.normal import LogVariance
 from nelbo.distributions.simplex import Dirichlet, LogisticNormal
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 LEAST = 0.2  # of a Dirichlet's concentrations: below, draws that single precision rounds to 0 are no longer rare
@@ -20,7 +19,7 @@ LEAST = 0.2  # of a Dirichlet's concentrations: below, draws that single precisi
 
 @register("posterior/dirichlet")
 @final
-class DirichletPosterior(Posterior):
+class DirichletPosterior(Amortised):
     r"""q(z given x) = Dirichlet(a(x)) over the first D - 1 of D coordinates that sum to 1.
 
     z = g / sum_d g_d, g_d ~ Gamma(a_d, 1): a composition, with the implicit gradient of the gammas.
@@ -41,23 +40,20 @@ class DirichletPosterior(Posterior):
     space = Space.SIMPLEX
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
         _check_coordinates("a Dirichlet", dim)
-        check_outputs("a Dirichlet posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a Dirichlet posterior", network, dim, self.outputs(dim))
 
     @classmethod
     def outputs(cls, dim: int) -> int:
         return dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Dirichlet:
-        return Dirichlet((F.softplus(full_precision(apply(self.network, x, context))) + LEAST).log())
+        return Dirichlet((F.softplus(self.emit(x, context)) + LEAST).log())
 
 
 @register("posterior/logistic-normal")
 @final
-class LogisticNormalPosterior(Posterior):
+class LogisticNormalPosterior(Amortised):
     r"""q(z given x): z = softmax(e_1, ..., e_{D-1}, 0), e ~ N(m(x), diag(s^2(x))), a composition.
 
     The density is over the first D - 1 coordinates, as a Dirichlet's is.
@@ -80,11 +76,8 @@ class LogisticNormalPosterior(Posterior):
     space = Space.SIMPLEX
 
     def __init__(self, network: nn.Module, dim: int, min_log_variance: float = -14.0) -> None:
-        super().__init__()
         _check_coordinates("a logistic-normal", dim)
-        check_outputs("a logistic-normal posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a logistic-normal posterior", network, dim, self.outputs(dim))
         self.log_variance = LogVariance(min_log_variance)
 
     @classmethod
@@ -92,7 +85,7 @@ class LogisticNormalPosterior(Posterior):
         return 2 * (dim - 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> LogisticNormal:
-        loc, raw = full_precision(apply(self.network, x, context)).chunk(2, -1)
+        loc, raw = self.emit(x, context).chunk(2, -1)
         return LogisticNormal(loc, 0.5 * self.log_variance(raw))
 
 

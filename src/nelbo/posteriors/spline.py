@@ -8,18 +8,16 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.flows import Affine, Pushed, layer_sizes, spline_steps
 from nelbo.distributions.normal import DiagonalNormal, LogVariance
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/spline")
 @final
-class SplinePosterior(Posterior):
+class SplinePosterior(Amortised):
     r"""z = mu(x) + sigma(x) T_S(... T_1(e)), e ~ N(0, I), T_i autoregressive splines that read e and h(x).
 
     The splines bend the standardised latents, on [-5, 5], where they are; the affine map comes last. A draw and its
@@ -45,6 +43,8 @@ class SplinePosterior(Posterior):
     Durkan et al. (2019), Neural spline flows, arXiv:1906.04032, section 3; the splines are zuko's.
     """
 
+    can_stop = False  # the maps keep theirs in networks of their own
+
     def __init__(
         self,
         network: nn.Module,
@@ -54,15 +54,12 @@ class SplinePosterior(Posterior):
         hidden: Sequence[int] | int = 128,
         min_log_variance: float = -14.0,
     ) -> None:
-        super().__init__()
-        check_outputs("a spline posterior", network, dim, self.outputs(dim))
+        super().__init__("a spline posterior", network, dim, self.outputs(dim))
         if steps < 1 or bins < 2:
             raise ConfigError(
                 f"a spline flow needs 1 step and 2 bins or more, but {steps} and {bins} were given; use e.g. "
                 "--posterior spline:steps=2,bins=8"
             )
-        self.network = network
-        self.dim = dim
         self.log_variance = LogVariance(min_log_variance)
         self.maps = spline_steps(dim, dim, steps, bins, layer_sizes(hidden))
 
@@ -71,7 +68,7 @@ class SplinePosterior(Posterior):
         return 3 * dim
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        loc, raw, h = full_precision(apply(self.network, x, context)).chunk(3, -1)
+        loc, raw, h = self.emit(x, context).chunk(3, -1)
         zeros = torch.zeros_like(loc)
         affine = Affine(loc, 0.5 * self.log_variance(raw))
         return Pushed(DiagonalNormal(zeros, zeros), [*(step(h) for step in self.maps), affine])

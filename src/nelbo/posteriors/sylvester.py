@@ -7,19 +7,16 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
 from nelbo.distributions.bijections import MARGIN, Householder, Triangular
-from nelbo.distributions.flows import Bijection, Pushed
-from nelbo.distributions.normal import DiagonalNormal, Variance
+from nelbo.distributions.flows import Bijection
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.emitted_flow import EmittedFlow
 from nelbo.registry import register
 
 
 @register("posterior/sylvester")
 @final
-class SylvesterPosterior(Posterior):
+class SylvesterPosterior(EmittedFlow):
     r"""e ~ N(mu(x), diag(sigma^2(x))), then `steps` times e <- e + Q R tanh(S Q'e + b), all of x.
 
     A planar map through D directions at once: Q is a product of Householder reflections, R and S are upper triangular,
@@ -50,13 +47,10 @@ class SylvesterPosterior(Posterior):
     def __init__(
         self, network: nn.Module, dim: int, steps: int = 4, reflections: int = 4, min_log_variance: float = -14.0
     ) -> None:
-        super().__init__()
-        check_outputs("a Sylvester posterior", network, dim, self.outputs(dim, steps, reflections))
-        self.network = network
-        self.dim = dim
-        self.steps = steps
+        super().__init__(
+            "a Sylvester posterior", network, dim, steps, self.outputs(dim, steps, reflections), min_log_variance
+        )
         self.reflections = reflections
-        self.variance = Variance(min_log_variance)
         self.register_buffer("above", torch.triu_indices(dim, dim, 1), persistent=False)
 
     above: Tensor
@@ -70,16 +64,7 @@ class SylvesterPosterior(Posterior):
             )
         return 2 * dim + steps * (reflections * dim + dim * (dim + 2))
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Pushed:
-        features = full_precision(apply(self.network, x, context))
-        dim = self.dim
-        loc, variance = features[..., :dim], self.variance(features[..., dim : 2 * dim])
-        maps: list[Bijection] = []
-        for step in features[..., 2 * dim :].chunk(self.steps, -1):
-            maps += self._map(step)
-        return Pushed(DiagonalNormal(loc, variance.log(), variance), maps)
-
-    def _map(self, step: Tensor) -> list[Bijection]:
+    def maps(self, step: Tensor) -> list[Bijection]:
         """Q', the triangular map, Q."""
         dim, over = self.dim, self.above.shape[1]
         sizes = [dim] * (self.reflections + 3) + [over, over]

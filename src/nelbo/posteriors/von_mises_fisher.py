@@ -7,17 +7,16 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Space, full_precision
+from nelbo.core import Space
 from nelbo.distributions.sphere import VonMisesFisher
 from nelbo.errors import ConfigError
-from nelbo.networks.mlp import apply
-from nelbo.posteriors.sizes import check_outputs
+from nelbo.posteriors.amortised import Amortised
 from nelbo.registry import register
 
 
 @register("posterior/von-mises-fisher")
 @final
-class VonMisesFisherPosterior(Posterior):
+class VonMisesFisherPosterior(Amortised):
     r"""q(z given x) proportional to exp(kappa(x) mu(x)' z) on the unit sphere in D dimensions.
 
     Parameters
@@ -36,19 +35,16 @@ class VonMisesFisherPosterior(Posterior):
     space = Space.SPHERE
 
     def __init__(self, network: nn.Module, dim: int) -> None:
-        super().__init__()
         if dim < 2:
             raise ConfigError(
                 f"a von Mises-Fisher posterior needs 2 coordinates or more, but {dim} was given; use e.g. --latent 10"
             )
-        check_outputs("a von Mises-Fisher posterior", network, dim, self.outputs(dim))
-        self.network = network
-        self.dim = dim
+        super().__init__("a von Mises-Fisher posterior", network, dim, self.outputs(dim))
 
     @classmethod
     def outputs(cls, dim: int) -> int:
         return dim + 1
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> VonMisesFisher:
-        features = full_precision(apply(self.network, x, context))
+        features = self.emit(x, context)
         return VonMisesFisher(F.normalize(features[..., :-1], dim=-1), self.dim * F.softplus(features[..., -1]))

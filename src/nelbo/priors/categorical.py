@@ -7,15 +7,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.concrete import LogConcrete
-from nelbo.errors import ConfigError
+from nelbo.distributions.groups import check_groups, check_temperature, grouped
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/categorical")
 @final
-class CategoricalPrior(Prior):
+class CategoricalPrior(FixedPrior):
     r"""p(c) = n^-1 for each of G independent one-hot codes c of n categories, relaxed: Concrete(0, temperature).
 
     Latents are logarithms of codes, which the decoder reads as softmax(z) in each group. The model is the relaxed one:
@@ -36,25 +37,17 @@ class CategoricalPrior(Prior):
     """
 
     space = Space.RELAXED
-    like: Tensor
 
     def __init__(self, dim: int, groups: int = 1, temperature: float = 0.5) -> None:
-        super().__init__()
-        if groups < 1 or dim % groups or dim < 2 * groups or not temperature > 0:
-            raise ConfigError(
-                "a categorical prior needs groups of equal size with 2 categories or more and a temperature above 0, "
-                f"but {dim} latent dimensions, {groups} groups and {temperature} were given; use e.g. --latent 200 "
-                "--prior categorical:groups=20"
-            )
-        self.dim = dim
+        check_groups("a categorical prior", "--prior categorical", dim, groups)
+        check_temperature("a categorical prior", "--prior categorical", temperature)
+        super().__init__(dim)
         self.groups = groups
         self.temperature = temperature
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> LogConcrete:
         return LogConcrete(self.like.expand(self.groups, self.dim // self.groups), self.temperature)
 
     def code(self, z: Tensor) -> Tensor:
         """The relaxed codes, [..., D] -> [..., D]: softmax in each group, also of a mean of logarithms."""
-        grouped = z.reshape(*z.shape[:-1], self.groups, self.dim // self.groups)
-        return torch.softmax(grouped, -1).flatten(-2)
+        return torch.softmax(grouped(z, self.groups), -1).flatten(-2)

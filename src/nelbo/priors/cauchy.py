@@ -8,15 +8,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior
+from nelbo.core import Posterior
 from nelbo.distributions.location_scale import DiagonalCauchy
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/cauchy")
 @final
-class CauchyPrior(Prior):
+class CauchyPrior(FixedPrior):
     """p(z) = prod_d s / (pi (s^2 + z_d^2)): independent latents, a few of them far out.
 
     The decoder reads asinh(z / s), which is z / s near 0 and a logarithm far out. Neither -log p(z) nor what the
@@ -38,22 +39,18 @@ class CauchyPrior(Prior):
     """
 
     needs_variance = False
-    like: Tensor
 
     def __init__(self, dim: int, scale: float = 1.0) -> None:
-        super().__init__()
         if dim < 1 or not scale > 0:
             raise ConfigError(
                 f"a Cauchy prior needs 1 dimension or more and a scale above 0, but {dim} and {scale} were given; "
                 "use e.g. --latent 20 --prior cauchy:scale=1"
             )
-        self.dim = dim
+        super().__init__(dim)
         self.scale = scale
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> DiagonalCauchy:
-        zeros = self.like.expand(self.dim)
-        return DiagonalCauchy(zeros, zeros + math.log(self.scale))
+        return DiagonalCauchy(self.zeros, self.zeros + math.log(self.scale))
 
     def code(self, z: Tensor) -> Tensor:
         """asinh(z / s), [..., D] -> [..., D]."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import final
 
-import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.simplex import Dirichlet
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/dirichlet")
 @final
-class DirichletPrior(Prior):
+class DirichletPrior(FixedPrior):
     r"""p(z) = Gamma(D a) prod_d z_d^(a - 1) / Gamma(a)^D on D coordinates above 0 that sum to 1.
 
     Lebesgue density over the first D - 1 coordinates, as that of every posterior over the simplex here.
@@ -34,18 +34,15 @@ class DirichletPrior(Prior):
     """
 
     space = Space.SIMPLEX
-    like: Tensor
 
     def __init__(self, dim: int, concentration: float = 1.0) -> None:
-        super().__init__()
         if dim < 2 or not concentration > 0:
             raise ConfigError(
                 f"a Dirichlet prior needs 2 coordinates or more, since they sum to 1, and a concentration above 0, but "
                 f"{dim} and {concentration} were given; use e.g. --latent 10 --prior dirichlet:concentration=1"
             )
-        self.dim = dim
+        super().__init__(dim)
         self.concentration = concentration
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Dirichlet:
-        return Dirichlet(self.like.expand(self.dim) + math.log(self.concentration))
+        return Dirichlet(self.zeros + math.log(self.concentration))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import final
 
-import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.positive import DiagonalGamma
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/gamma")
 @final
-class GammaPrior(Prior):
+class GammaPrior(FixedPrior):
     """p(z) = prod_d r^k z_d^(k-1) exp(-r z_d) / Gamma(k) on z_d > 0; with k = 1 the exponential.
 
     The KL of every posterior over positive vectors here to it has a closed form.
@@ -36,21 +36,19 @@ class GammaPrior(Prior):
     """
 
     space = Space.POSITIVE
-    like: Tensor
 
     def __init__(self, dim: int, concentration: float = 1.0, rate: float = 1.0) -> None:
-        super().__init__()
         if dim < 1 or not concentration > 0 or not rate > 0:
             raise ConfigError(
                 f"a gamma prior needs 1 dimension or more and a concentration and a rate above 0, but "
                 f"{dim}, {concentration} and {rate} were given; use e.g. --latent 20 --prior "
                 "gamma:concentration=1,rate=1"
             )
-        self.dim = dim
+        super().__init__(dim)
         self.concentration = concentration
         self.rate = rate
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> DiagonalGamma:
-        zeros = self.like.expand(self.dim)
-        return DiagonalGamma(zeros + math.log(self.concentration / self.rate), zeros + math.log(self.concentration))
+        return DiagonalGamma(
+            self.zeros + math.log(self.concentration / self.rate), self.zeros + math.log(self.concentration)
+        )

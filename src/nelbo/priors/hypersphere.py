@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.sphere import SphereUniform
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/hypersphere")
 @final
-class HyperspherePrior(Prior):
+class HyperspherePrior(FixedPrior):
     """p(z) = Gamma(D / 2) / (2 pi^(D / 2)), uniform over the area of the unit sphere in D dimensions.
 
     The decoder reads z / |z|: a draw has length 1 already, a mean of draws has not.
@@ -32,14 +32,11 @@ class HyperspherePrior(Prior):
     """
 
     space = Space.SPHERE
-    like: Tensor
 
     def __init__(self, dim: int) -> None:
-        super().__init__()
         if dim < 2:
             raise ConfigError(f"a sphere needs 2 coordinates or more, but {dim} was given; use e.g. --latent 10")
-        self.dim = dim
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
+        super().__init__(dim)
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> SphereUniform:
         return SphereUniform(self.dim, self.like)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import final
 
-import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior
+from nelbo.core import Posterior
 from nelbo.distributions.location_scale import DiagonalLaplace
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/laplace")
 @final
-class LaplacePrior(Prior):
+class LaplacePrior(FixedPrior):
     """p(z) = prod_d exp(-abs(z_d) / s) / (2 s): independent latents with heavy tails and a peak at 0.
 
     Parameters
@@ -32,19 +32,14 @@ class LaplacePrior(Prior):
     and Pillow (2018), Sparse-coding variational auto-encoders.
     """
 
-    like: Tensor
-
     def __init__(self, dim: int, scale: float = 1.0) -> None:
-        super().__init__()
         if dim < 1 or not scale > 0:
             raise ConfigError(
                 f"a Laplace prior needs 1 dimension or more and a scale above 0, but {dim} and {scale} were given; "
                 "use e.g. --latent 20 --prior laplace:scale=1"
             )
-        self.dim = dim
+        super().__init__(dim)
         self.scale = scale
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> DiagonalLaplace:
-        zeros = self.like.expand(self.dim)
-        return DiagonalLaplace(zeros, zeros + math.log(self.scale))
+        return DiagonalLaplace(self.zeros, self.zeros + math.log(self.scale))

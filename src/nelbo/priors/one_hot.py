@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
+from nelbo.distributions.groups import check_groups
 from nelbo.distributions.one_hot import StraightThroughOneHot
-from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/one-hot")
 @final
-class OneHotPrior(Prior):
+class OneHotPrior(FixedPrior):
     r"""p(z) = n^-G: in each of G independent groups one of n one-hot codes, all as likely.
 
     A mass, not a density; `categorical` is its relaxation.
@@ -33,19 +33,11 @@ class OneHotPrior(Prior):
     """
 
     space = Space.ONE_HOT
-    like: Tensor
 
     def __init__(self, dim: int, groups: int = 1) -> None:
-        super().__init__()
-        if groups < 1 or dim % groups or dim < 2 * groups:
-            raise ConfigError(
-                "a one-hot prior needs groups of equal size with 2 categories or more, but "
-                f"{dim} latent dimensions and {groups} groups were given; use e.g. --latent 200 "
-                "--prior one-hot:groups=20"
-            )
-        self.dim = dim
+        check_groups("a one-hot prior", "--prior one-hot", dim, groups)
+        super().__init__(dim)
         self.groups = groups
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> StraightThroughOneHot:
         return StraightThroughOneHot(self.like.expand(self.groups, self.dim // self.groups), temperature=1.0)

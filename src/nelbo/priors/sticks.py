@@ -8,15 +8,16 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, Space
+from nelbo.core import Posterior, Space
 from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.errors import ConfigError
+from nelbo.priors.fixed import FixedPrior
 from nelbo.registry import register
 
 
 @register("prior/stick-breaking")
 @final
-class StickBreakingPrior(Prior):
+class StickBreakingPrior(FixedPrior):
     r"""v_d ~ Beta(1, concentration); the decoder reads the weights pi_d = v_d prod_{j < d} (1 - v_j).
 
     GEM(concentration), cut after D sticks; what is left of the last one, 1 - sum_d pi_d, is not read. Latents, codes
@@ -35,22 +36,18 @@ class StickBreakingPrior(Prior):
     """
 
     space = Space.STICKS
-    like: Tensor
 
     def __init__(self, dim: int, concentration: float = 5.0) -> None:
-        super().__init__()
         if dim < 1 or not concentration > 0:
             raise ConfigError(
                 f"a stick-breaking prior needs 1 stick or more and a concentration above 0, but {dim} and "
                 f"{concentration} were given; use e.g. --latent 50 --prior stick-breaking:concentration=5"
             )
-        self.dim = dim
+        super().__init__(dim)
         self.concentration = concentration
-        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the module's device and type
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> DiagonalBeta:
-        zeros = self.like.expand(self.dim)
-        return DiagonalBeta(zeros, zeros + math.log(self.concentration))
+        return DiagonalBeta(self.zeros, self.zeros + math.log(self.concentration))
 
     def code(self, z: Tensor) -> Tensor:
         """Weights of the sticks: [..., D] -> [..., D]."""

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from nelbo.data import Data, Kind
+from nelbo.data import Data, Kind, evenly
 from nelbo.report.html import Markup
 
 __all__ = ["Display", "as_image", "columns_for", "grid", "how_many", "strip"]
@@ -108,7 +108,6 @@ def _range(data: Data) -> tuple[float, float]:
         return 0.0, float(spec.levels - 1)
     if spec.kind in {Kind.BINARY, Kind.UNIT}:
         return 0.0, 1.0
-    rows = torch.linspace(0, len(data) - 1, min(RANGE_ROWS, len(data))).round().long()
-    values = data.x[rows].double().flatten().numpy()
+    values = evenly(data.x, RANGE_ROWS).double().flatten().numpy()
     low, high = np.quantile(values, [0.005, 0.995])
     return float(low), float(high) if high > low else float(low) + 1.0

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from nelbo.core import Batch, Model, Space
-from nelbo.data import Batches, one_hot
+from nelbo.data import evenly, one_hot
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import StandardNormal
+from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
 from nelbo.report.wording import plain
 from nelbo.train.job import Job
@@ -71,9 +72,8 @@ class Views:
         return self.model.prior.space if isinstance(self.model, LatentVariableModel) else Space.REAL
 
     def some_rows(self, part: str, most: int) -> Tensor:
-        """Row numbers of a part of the split, evenly spaced: files are often sorted by class."""
-        rows: Tensor = getattr(self.job.split, part)
-        return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).round().long()]
+        """Row numbers of a part of the split, evenly spaced."""
+        return evenly(getattr(self.job.split, part), most)
 
     def raw(self, rows: Tensor) -> Tensor:
         """Rows as the user has them."""
@@ -167,18 +167,7 @@ class Views:
         return self.job.transform.inverse(x).float()
 
     def _batches(self, rows: Tensor) -> Iterator[Batch]:
-        job = self.job
-        batches = Batches(
-            job.data,
-            rows,
-            job.spec,
-            job.transform,
-            batch_size=CHUNK,
-            seed=0,
-            device=torch.device("cpu"),
-            shuffle=False,
-        )
-        return batches.fixed()
+        return batches_of(self.job, rows=rows, batch_size=CHUNK).fixed()
 
 
 @contextmanager

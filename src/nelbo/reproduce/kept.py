@@ -32,7 +32,8 @@ def remembered(name: str, job: Job, measure: Callable[[], dict[str, float]]) -> 
     """
     file = _file(name, job, "json")
     if file is not None and file.exists():
-        return read_json(file)
+        kept: dict[str, float] = read_json(file)
+        return kept
     found = measure()
     if file is not None:
         write_json(file, found)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nelbo.data import evenly
 from nelbo.report.charts import column_histograms
 from nelbo.report.html import Markup, element, figure, section
 from nelbo.report.pictures import Display, as_image, grid, how_many
@@ -58,7 +59,7 @@ def _images(subject: Subject, display: Display) -> Markup:
 
 
 def _table(subject: Subject) -> Markup:
-    rows = torch.linspace(0, len(subject.job.data) - 1, min(TABLE_ROWS, len(subject.job.data))).round().long()
+    rows = evenly(torch.arange(len(subject.job.data)), TABLE_ROWS)
     data = subject.views.raw(rows).flatten(1).double().numpy()
     drawn = subject.views.sample(TABLE_ROWS)[1].flatten(1).double().numpy()
     apart = distances(data, drawn)

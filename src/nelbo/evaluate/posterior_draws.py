@@ -1,0 +1,167 @@
+"""The log-likelihood from draws of the posterior alone: the estimator of the AEVB paper, appendix D."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Batch
+from nelbo.distributions.drawing import FromNoise, draw_common
+from nelbo.errors import CompositionError, ConfigError
+from nelbo.evaluate.annealing import ACCEPTED, PACE, check_annealing, chunks, held_constant
+from nelbo.evaluate.likelihood import Progress, standard_error
+from nelbo.models.latent import LatentVariableModel
+from nelbo.samplers.hamiltonian import Point, Target, transition
+
+MOST = 5  # dimensions, "less than 5" in the paper, in which a density can be fitted to draws
+THIN = 2  # transitions between draws that are kept
+
+
+@final
+@dataclass(frozen=True)
+class Chains:
+    """How posterior draws are made.
+
+    Parameters
+    ----------
+    chains
+        K, the number of chains of a row; they start at draws of q(z given x).
+    draws
+        Draws of a chain in each half: the first half fits the density, the second is scored with it.
+    warm_up
+        Transitions before the first draw, in which each row's step size is found.
+    leapfrog
+        Steps of each Hamiltonian transition.
+    seed
+        Of all noise, which the rows share.
+    """
+
+    chains: int = 20
+    draws: int = 25
+    warm_up: int = 50
+    leapfrog: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("chains", "draws", "warm_up", "leapfrog"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"posterior draws need 1 of {name} or more, but {getattr(self, name)} was given")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FromDraws:
+    """Estimates for N rows; nats, float64. The noise is common to all rows."""
+
+    log_likelihood: Tensor  # [N]
+    effective_sample_size: Tensor  # [N]  of the second half's draws, as if they were independent
+    acceptance: float  # share of accepted proposals
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error over data of the mean."""
+        return standard_error(self.log_likelihood)
+
+
+def posterior_log_likelihood(
+    model: LatentVariableModel,
+    batches: Iterable[Batch],
+    how: Chains | None = None,
+    *,
+    progress: Progress | None = None,
+) -> FromDraws:
+    r"""log p(x) of each row by -log mean of q(z) / p(x, z) over z ~ p(z given x), q a Gaussian fitted to other draws.
+
+    E_{p(z given x)}[q(z) / p(x, z)] = 1 / p(x) for every density q. Draws come from Hamiltonian chains, and q is fitted
+    to those of their first half. It is sound for few latents only, where a Gaussian can follow the posterior; for more
+    `annealed_log_likelihood` is.
+
+    Raises
+    ------
+    CompositionError
+        If the latents are not real vectors, or are five or more.
+
+    References
+    ----------
+    Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, appendix D.
+    """
+    how = how or Chains()
+    check_annealing(model)
+    if model.latent >= MOST:
+        raise CompositionError(
+            f"a density cannot be fitted to draws of {model.latent} latents; this estimator takes fewer than {MOST}, "
+            "annealed importance sampling any number"
+        )
+    with held_constant(model, how.seed):
+        found = [
+            _estimate(model, batch[rows], how) for batch in batches for rows in chunks(batch, how.chains, progress)
+        ]
+    if not found:
+        raise ConfigError("there are no rows to evaluate; choose another --split or give --data")
+    values, sizes, accepted = zip(*found, strict=True)
+    rows = torch.tensor([len(value) for value in values], dtype=torch.float64)
+    share = float((torch.tensor(accepted, dtype=torch.float64) * rows).sum() / rows.sum())
+    return FromDraws(torch.cat(values).cpu(), torch.cat(sizes).cpu(), share)
+
+
+def _estimate(model: LatentVariableModel, batch: Batch, how: Chains) -> tuple[Tensor, Tensor, float]:
+    with torch.no_grad():
+        q = model.encode(batch)
+        spread = torch.nan_to_num(q.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
+    # Only the far end of the path is used: the near one may be any density.
+    target = Target(lambda z: 0.0 * z.sum(-1), lambda z: model.log_joint(batch, z), spread)
+    generator = torch.Generator().manual_seed(how.seed)
+    point = target.at(draw_common(q, how.chains, generator)[0] if isinstance(q, FromNoise) else q.sample((how.chains,)))
+    walk = _Walk(target, point, how.leapfrog, generator)
+    walk.adapt(how.warm_up)
+    fitted = torch.cat([z for z, _ in walk.draws(how.draws)]).double()  # [K T, B, D]
+    mean = fitted.mean(0)
+    apart = (fitted - mean).transpose(0, 1)
+    covariance = apart.transpose(1, 2) @ apart / len(fitted)
+    tiny = 1e-9 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-12)
+    covariance = covariance + tiny[:, None, None] * torch.eye(covariance.shape[-1], dtype=torch.float64)
+    density = torch.distributions.MultivariateNormal(mean, covariance, validate_args=False)
+    log_prob: Callable[[Tensor], Tensor] = density.log_prob  # torch leaves it untyped
+    inverse = torch.cat([log_prob(z.double()) - log_joint.double() for z, log_joint in walk.draws(how.draws)])
+    total = torch.logsumexp(inverse, 0)
+    share = torch.exp(inverse - total)
+    return math.log(len(inverse)) - total, share.square().sum(0).reciprocal(), walk.acceptance
+
+
+class _Walk:
+    """Chains of some rows, with a step size for each row."""
+
+    def __init__(self, target: Target, point: Point, leapfrog: int, generator: torch.Generator) -> None:
+        self._target, self._point, self._leapfrog, self._generator = target, point, leapfrog, generator
+        rows, dim = point.z.shape[1:]
+        start = math.log(0.5) - 0.25 * math.log(dim)
+        self._log_step = torch.full((rows,), start, dtype=torch.float64, device=point.z.device)
+        self._accepted, self._moves = 0.0, 0
+
+    @property
+    def acceptance(self) -> float:
+        return self._accepted / max(1, self._moves)
+
+    def adapt(self, transitions: int) -> None:
+        """Move, and let the step sizes follow the share of accepted proposals."""
+        for _ in range(transitions):
+            self._log_step = self._log_step + PACE * (self._move().mean(0).double() - ACCEPTED)
+        self._accepted, self._moves = 0.0, 0
+
+    def draws(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Where chains stand after every few transitions, [K, B, D], and log p(x, z) there, [K, B]."""
+        for _ in range(number):
+            for _ in range(THIN):
+                self._move()
+            yield self._point.z, self._point.last
+
+    def _move(self) -> Tensor:
+        step = self._log_step.exp()
+        self._point, taken = transition(self._target, self._point, 1.0, step, self._leapfrog, self._generator)
+        self._accepted, self._moves = self._accepted + float(taken.mean()), self._moves + 1
+        return taken
