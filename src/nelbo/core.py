@@ -235,6 +235,10 @@ class Bound(ABC):
     def slopes(self, log_w: Tensor, log_r: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """c = d bound / d log w of each draw, and d log c / d log w of the same draw, [K, B] each."""
 
+    def own(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
+        """The value less terms that a draw has no part in, for each draw [K, B]: all of it, or its term of a sum."""
+        return self(log_w, log_r).expand_as(log_w)
+
 
 class Gradient(nn.Module, ABC):
     """A gradient estimator: a surrogate [B] whose gradient estimates that of the bound of `log_w` [K, B]."""

@@ -157,3 +157,32 @@ def test_what_a_bound_cannot_take_is_refused() -> None:
         RenyiBound(1.0)
     with pytest.raises(CompositionError, match="use gradient=pathwise"):
         LargestWeight().slopes(weights())
+
+
+EVERY = {
+    "ELBO": EvidenceLowerBound(),
+    "IW": ImportanceWeighted(),
+    "multiply": MultiplyImportanceWeighted(2),
+    "combined": CombinedBound(0.3),
+    "Renyi": RenyiBound(0.5),
+    "largest": LargestWeight(),
+}
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("draw", [0, 3])
+def test_what_a_draw_has_no_part_in_does_not_move_with_it(name: str, draw: int) -> None:
+    """The value less the draw's own part is the same whatever its weight: left out, it takes no mean along."""
+    bound, log_w = EVERY[name], weights(6)
+    moved = log_w.clone()
+    moved[draw] += torch.tensor([-2.0, 0.5, 1.0, 4.0], dtype=torch.float64)
+    rest = [bound(w) - bound.own(w)[draw] for w in (log_w, moved)]
+    torch.testing.assert_close(rest[0], rest[1], rtol=0, atol=1e-12)
+    assert bound.own(log_w).shape == log_w.shape
+
+
+def test_a_draw_has_a_part_in_its_own_term_or_group_alone() -> None:
+    log_w = weights(6)
+    torch.testing.assert_close(EvidenceLowerBound().own(log_w), log_w / 6)
+    first = log_mean_exp(log_w[:3]) / 2
+    torch.testing.assert_close(MultiplyImportanceWeighted(2).own(log_w)[:3], first.expand(3, -1))

@@ -26,6 +26,9 @@ class EvidenceLowerBound(Bound):
         equal = torch.full_like(log_w, 1 / log_w.shape[0])
         return equal if log_r is None else log_r.exp(), torch.zeros_like(log_w)
 
+    def own(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
+        return self.slopes(log_w, log_r)[0] * log_w
+
 
 @register("bound/iwae")
 @final
@@ -68,6 +71,11 @@ class MultiplyImportanceWeighted(Bound):
     def slopes(self, log_w: Tensor, log_r: Tensor | None = None) -> tuple[Tensor, Tensor]:
         share = torch.softmax(self._grouped(log_w, log_r), 1).view_as(log_w)
         return share / self.groups, 1 - share
+
+    def own(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
+        grouped = self._grouped(log_w, log_r)  # [M, K / M, B]
+        values = log_mean_exp(grouped.transpose(0, 1)) / self.groups
+        return values.unsqueeze(1).expand_as(grouped).reshape_as(log_w)
 
     def _grouped(self, log_w: Tensor, log_r: Tensor | None) -> Tensor:
         if log_r is not None or log_w.shape[0] % self.groups:

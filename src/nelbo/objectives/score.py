@@ -16,7 +16,10 @@ from nelbo.registry import register
 @register("gradient/reinforce")
 @final
 class Reinforce(Gradient):
-    r"""d E_q[f] = E_q[sum_k f d log q(z_k) + d f]: f is the bound of the draws, a constant in the first sum.
+    r"""d E_q[f] = E_q[sum_k f_k d log q(z_k) + d f]: f is the bound, f_k what of it the k-th draw has a part in.
+
+    f_k is all of f for the importance-weighted bound, and the k-th term of the sum for the evidence lower bound. It is
+    a constant in the first sum.
 
     References
     ----------
@@ -27,14 +30,13 @@ class Reinforce(Gradient):
     draw = Draw.SCORE
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        value = bound(log_w, terms.log_r)
-        return value + _score(value.detach(), terms)
+        return bound(log_w, terms.log_r) + _score(bound.own(log_w.detach(), terms.log_r), terms)
 
 
 @register("gradient/reinforce-average")
 @final
 class ReinforceAverage(Gradient):
-    """REINFORCE whose signal is f less a moving average of it over the batches before.
+    """REINFORCE whose signal is f_k less a moving average of it over the batches before.
 
     Parameters
     ----------
@@ -53,14 +55,14 @@ class ReinforceAverage(Gradient):
         self.average = MovingAverage(decay)
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        value = bound(log_w, terms.log_r)
-        return value + _score(self.average.centred(value.detach()), terms)
+        signal = self.average.centred(bound.own(log_w.detach(), terms.log_r))
+        return bound(log_w, terms.log_r) + _score(signal, terms)
 
 
 @register("gradient/nvil")
 @final
 class NVIL(Gradient):
-    """REINFORCE whose signal is f less a network of the datum and less the moving average of what that leaves.
+    """REINFORCE whose signal is f_k less a network of the datum and less the moving average of what that leaves.
 
     The network learns to predict the signal by least squares; that loss has the value 0 here, so that it moves no
     reported figure, and the gradient it should have.
@@ -86,11 +88,10 @@ class NVIL(Gradient):
         self.average = MovingAverage(decay)
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        value = bound(log_w, terms.log_r)
         predicted: Tensor = apply(self.network, batch.inputs, batch.context).squeeze(-1)
-        signal = self.average.centred(value.detach() - predicted.detach())
-        misfit = (signal + predicted.detach() - predicted).square()
-        return value + _score(signal, terms) - (misfit - misfit.detach())
+        signal = self.average.centred(bound.own(log_w.detach(), terms.log_r) - predicted.detach())
+        misfit = (signal + predicted.detach() - predicted).square().mean(0)
+        return bound(log_w, terms.log_r) + _score(signal, terms) - (misfit - misfit.detach())
 
 
 @register("gradient/vimco")
