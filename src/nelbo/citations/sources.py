@@ -113,6 +113,11 @@ SOURCES: Mapping[str, Citation] = _by_key((
         "Importance Weighted Autoencoders", 2016, ICLR, "1509.00519",
     ),
     Citation(
+        "wu2017", "inproceedings",
+        ("Wu, Yuhuai", "Burda, Yuri", "Salakhutdinov, Ruslan", "Grosse, Roger"),
+        "On the Quantitative Analysis of Decoder-Based Generative Models", 2017, ICLR, "1611.04273",
+    ),
+    Citation(
         "higgins2017", "inproceedings",
         ("Higgins, Irina", "Matthey, Loic", "Pal, Arka", "Burgess, Christopher", "Glorot, Xavier",
          "Botvinick, Matthew", "Mohamed, Shakir", "Lerchner, Alexander"),

@@ -112,6 +112,10 @@ class CombinedBound(Bound):
         # A share may be 0 to rounding; what it is multiplied by is 1 or less.
         return slope, rest if self.beta == 0 else (1 - self.beta) * share * rest / slope
 
+    def own(self, log_w: Tensor, log_r: Tensor | None = None) -> Tensor:
+        lower, weighted = EvidenceLowerBound().own(log_w, log_r), log_mean_exp(log_w, log_r)
+        return self.beta * lower + (1 - self.beta) * weighted
+
 
 @register("bound/renyi")
 @final
