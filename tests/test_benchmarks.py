@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
-import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,13 +14,22 @@ HOME = Path(__file__).resolve().parent.parent
 RECORDS = sorted((HOME / "benchmarks" / "records").glob("*.json"))
 
 
-def test_the_table_is_made_from_the_records() -> None:
-    spec = importlib.util.spec_from_file_location("table", HOME / "benchmarks" / "table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(table)
-    assert (HOME / "docs" / "benchmarks.md").read_text() == table.document()
+def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(HOME / "benchmarks")
+    return importlib.import_module(name)
+
+
+def test_the_table_is_made_from_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (HOME / "docs" / "benchmarks.md").read_text() == benchmark("table", monkeypatch).document()
+
+
+def test_every_planted_mistake_changes_one_place_of_a_source_and_leaves_it_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for mistake in benchmark("mistakes", monkeypatch).MISTAKES:
+        source = (HOME / "src" / "nelbo" / mistake.file).read_text()
+        assert source.count(mistake.right) == 1, mistake.name
+        ast.parse(source.replace(mistake.right, mistake.wrong))
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
@@ -34,9 +44,8 @@ def test_there_are_records() -> None:
 
 
 def test_a_record_grows_while_its_circumstances_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(HOME / "benchmarks")
-    outcome = importlib.import_module("outcome")
-    ratio = importlib.import_module("ratios").Ratio(1.0, 0.9, 1.1)
+    outcome = benchmark("outcome", monkeypatch)
+    ratio = benchmark("ratios", monkeypatch).Ratio(1.0, 0.9, 1.1)
     monkeypatch.setattr(outcome, "RECORDS", tmp_path)
 
     def names(code: str, *measured: str) -> list[str]:

@@ -18,7 +18,7 @@ class Citation:
     """One source."""
 
     key: str
-    kind: str  # inproceedings, article, misc or software
+    kind: str  # inproceedings, article, book, misc or software
     authors: tuple[str, ...]  # "Family, Given"
     title: str
     year: int | None = None

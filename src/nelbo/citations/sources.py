@@ -41,7 +41,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "posterior/gamma": ("figurnov2018",),
     "posterior/beta": ("figurnov2018", "nalisnick2017"),
     "posterior/dirichlet": ("joo2020", "figurnov2018"),
-    "posterior/logistic-normal": ("atchison1980", "srivastava2017"),
+    "posterior/logistic-normal": ("aitchison1980", "srivastava2017"),
     "posterior/straight-through-categorical": ("jang2017", "bengio2013"),
     "posterior/radial": ("rezende2015",),
     "posterior/sylvester": ("berg2018",),
@@ -255,7 +255,7 @@ SOURCES: Mapping[str, Citation] = _by_key((
         other=(("volume", "107"),),
     ),
     Citation(
-        "atchison1980", "article", ("Aitchison, J.", "Shen, S. M."),
+        "aitchison1980", "article", ("Aitchison, J.", "Shen, S. M."),
         "Logistic-Normal Distributions: Some Properties and Uses", 1980, "Biometrika",
         other=(("volume", "67"), ("number", "2"), ("pages", "261--272")),
     ),

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.gamma import log_standard_gamma
+from nelbo.distributions.modes import likeliest
 
 
 @final
@@ -62,9 +63,7 @@ class Beta(Distribution):
         peaked = (log_a > 0) & (log_b > 0)
         above = torch.expm1(log_a).where(peaked, 0.0)
         peak = self._unsqueezed(above / (above + torch.expm1(log_b).where(peaked, 1.0)))
-        candidates = torch.stack([peak, torch.zeros_like(peak), torch.ones_like(peak)])
-        best = self.log_prob(candidates).argmax(0, keepdim=True)
-        return candidates.gather(0, best).squeeze(0)
+        return likeliest(self, [peak, torch.zeros_like(peak), torch.ones_like(peak)])
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         return self._unsqueezed(draw_share(self.logit_mean, self.log_precision, Size(sample_shape)))

@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.beta import draw_share, log_beta, log_shapes
+from nelbo.distributions.modes import likeliest
 
 
 @final
@@ -61,9 +62,7 @@ class BetaBinomial(Distribution):
         above = torch.expm1(log_a).where(peaked, 0.0)
         share = above / (above + torch.expm1(log_b).where(peaked, 1.0))
         peak = torch.floor(self.levels * share).clamp(max=self.levels - 1)
-        candidates = torch.stack([peak, torch.zeros_like(peak), torch.full_like(peak, self.levels - 1)])
-        best = self.log_prob(candidates).argmax(0, keepdim=True)
-        return candidates.gather(0, best).squeeze(0)
+        return likeliest(self, [peak, torch.zeros_like(peak), torch.full_like(peak, self.levels - 1)])
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():

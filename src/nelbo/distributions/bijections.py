@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nelbo.distributions.flows import Bijection
-from nelbo.distributions.special import product
+from nelbo.distributions.special import times
 
 MARGIN = 1e-3  # w'u stays above -1 + MARGIN, so that a planar map has an inverse that rounding cannot take away
 HALVINGS = 60
@@ -147,12 +147,12 @@ class Triangular(Bijection):
         self._strength = torch.diagonal(outer, dim1=-2, dim2=-1) * torch.diagonal(inner, dim1=-2, dim2=-1)
 
     def call_and_ladj(self, e: Tensor) -> tuple[Tensor, Tensor]:
-        bent = torch.tanh(_product(self.inner, e) + self.offset)
-        return e + _product(self.outer, bent), self._log_det(bent)
+        bent = torch.tanh(times(self.inner, e) + self.offset)
+        return e + times(self.outer, bent), self._log_det(bent)
 
     def invert_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
         e = self._root(z)
-        bent = torch.tanh(_product(self.inner, e) + self.offset)
+        bent = torch.tanh(times(self.inner, e) + self.offset)
         return e, -self._log_det(bent)
 
     def stopped(self) -> Triangular:
@@ -201,10 +201,6 @@ class Householder(Bijection):
 
     def stopped(self) -> Householder:
         return Householder(self.v.detach())
-
-
-def _product(matrix: Tensor, vector: Tensor) -> Tensor:
-    return product(matrix, vector.unsqueeze(-1)).squeeze(-1)
 
 
 def _halved(target: Tensor, outer: Tensor, inner: Tensor, shift: Tensor) -> Tensor:

@@ -10,10 +10,9 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.drawing import fixed_draws
 from nelbo.distributions.groups import grouped
 from nelbo.distributions.location_scale import standard_gumbel
-
-FIXED_DRAWS = 256  # for moments that have no closed form
 
 
 @final
@@ -57,16 +56,12 @@ class LogConcrete(Distribution):
     @property
     def mean(self) -> Tensor:
         """E[y], Monte Carlo from `FIXED_DRAWS` draws whose noise is always the same."""
-        return self._fixed().mean(0)
+        return fixed_draws(self, self.logits).mean(0)
 
     @property
     def variance(self) -> Tensor:
         """Monte Carlo, as the mean."""
-        return self._fixed().var(0)
-
-    @property
-    def stddev(self) -> Tensor:
-        return self.variance.sqrt()
+        return fixed_draws(self, self.logits).var(0)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         shape = (*sample_shape, *self.batch_shape, *self.event_shape)
@@ -87,9 +82,3 @@ class LogConcrete(Distribution):
         constant = math.lgamma(n) + (n - 1) * math.log(self.temperature)
         shares = torch.log_softmax(self.logits - self.temperature * grouped(value, groups), -1)
         return shares.sum((-2, -1)) + groups * constant
-
-    def _fixed(self) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        ones = (1,) * len(self.batch_shape)
-        noise = torch.randn(FIXED_DRAWS, *ones, *self.event_shape, generator=generator, dtype=self.logits.dtype)
-        return self.from_noise(noise.to(self.logits.device))

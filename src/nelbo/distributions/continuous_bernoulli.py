@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -74,7 +75,7 @@ class ContinuousBernoulli(Distribution):
         """log(l / tanh(l / 2)) of each cell."""
         near, safe = self._split()
         square = self.logits.square()
-        series = 0.6931471805599453 + square / 12 - 7 * square.square() / 1440
+        series = math.log(2) + square / 12 - 7 * square.square() / 1440
         far = safe.abs()
         return torch.where(near, series, torch.log(far) - torch.log(torch.tanh(far / 2)))
 

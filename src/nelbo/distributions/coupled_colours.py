@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.discretized_logistic import DiscretizedLogistic
+from nelbo.distributions.levels import drawn_level
 from nelbo.distributions.logistic_mixture import LogisticMixture
 
 
@@ -79,9 +80,7 @@ class CoupledColours(Distribution):
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():
-            shape = Size(sample_shape) + self.log_weights.shape
-            gumbel = -torch.empty(shape, dtype=self.loc.dtype, device=self.loc.device).exponential_().log()
-            chosen = (self.log_weights + gumbel).argmax(-1, keepdim=True)
+            chosen = drawn_level(self.log_weights, Size(sample_shape)).unsqueeze(-1)
             colours: list[Tensor] = []
             for channel in range(3):
                 component = self._component(channel, self._centred(colours))

@@ -10,6 +10,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.modes import likeliest
 from nelbo.distributions.normal import HALF_LOG_2PI
 from nelbo.distributions.special import log1mexp
 
@@ -68,9 +69,7 @@ class DiscretizedLogNormal(Distribution):
         """That of v rounded, or one of its neighbours, or 0, whose interval is open."""
         peak = torch.exp((self.loc - torch.exp(2 * self.log_scale)).clamp(max=LARGEST))
         near = (peak - 1).round()
-        candidates = torch.stack([torch.zeros_like(near), near - 1, near, near + 1]).clamp(min=0.0)
-        best = self.log_prob(candidates).argmax(0, keepdim=True)
-        return candidates.gather(0, best).squeeze(0)
+        return likeliest(self, [each.clamp(min=0.0) for each in (torch.zeros_like(near), near - 1, near, near + 1)])
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():

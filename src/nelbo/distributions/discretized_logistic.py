@@ -10,6 +10,7 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.modes import likeliest
 from nelbo.distributions.special import log1mexp
 
 
@@ -62,9 +63,7 @@ class DiscretizedLogistic(Distribution):
     def mode(self) -> Tensor:
         """The level with the largest mass: an open end bin can beat the bin that holds the location."""
         inner = self.loc.round().clamp(0, self.levels - 1)
-        candidates = torch.stack([inner, torch.zeros_like(inner), torch.full_like(inner, self.levels - 1)])
-        best = self.log_prob(candidates).argmax(0, keepdim=True)
-        return candidates.gather(0, best).squeeze(0)
+        return likeliest(self, [inner, torch.zeros_like(inner), torch.full_like(inner, self.levels - 1)])
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():

@@ -11,6 +11,8 @@ from torch.distributions import Distribution
 from nelbo.core import Draw
 from nelbo.errors import CompositionError
 
+FIXED_DRAWS = 256  # for moments that have no closed form
+
 
 @runtime_checkable
 class FromNoise(Protocol):
@@ -98,11 +100,22 @@ def draw_common(
     """
     if not isinstance(q, FromNoise):
         raise CompositionError(f"{type(q).__name__} cannot draw with noise common to all rows")
-    size = q.noise_size if isinstance(q, SizedNoise) else q.event_shape[0]
-    like = q.mean if like is None else like
-    noise = torch.randn(samples, 1, size, generator=generator, dtype=like.dtype).to(like.device)
+    noise = _noise(q, (samples, 1), generator, q.mean if like is None else like)
     if isinstance(q, OwnDensity):
         return q.from_noise_with_log_prob(noise)
     # The draws of a row lie together, so that it is decoded without a copy.
     z = q.from_noise(noise).transpose(0, 1).contiguous().transpose(0, 1)
     return z, q.log_prob(z)
+
+
+def fixed_draws(q: Distribution, like: Tensor) -> Tensor:
+    """`FIXED_DRAWS` draws of a q that makes them from noise, [FIXED_DRAWS, *batch, D]; the noise is always the same."""
+    assert isinstance(q, FromNoise)
+    shape = (FIXED_DRAWS, *(1 for _ in q.batch_shape))
+    return q.from_noise(_noise(q, shape, torch.Generator().manual_seed(0), like))
+
+
+def _noise(q: Distribution, shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+    """Standard normals [*shape, as many as a draw takes], of the type and on the device of `like`."""
+    size = q.noise_size if isinstance(q, SizedNoise) else q.event_shape[0]
+    return torch.randn(*shape, size, generator=generator, dtype=like.dtype).to(like.device)

@@ -15,11 +15,11 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.drawing import fixed_draws
 from nelbo.distributions.normal import DiagonalNormal
 from nelbo.errors import CompositionError, ConfigError
 
 START = 0.01  # of the weights that make a map other than the identity
-FIXED_DRAWS = 256  # for moments that have no closed form
 
 
 def zuko() -> Any:
@@ -168,16 +168,12 @@ class Pushed(Distribution):
     @property
     def mean(self) -> Tensor:
         """Monte Carlo, from `FIXED_DRAWS` draws whose noise is always the same."""
-        return self._fixed().mean(0)
+        return fixed_draws(self, self.base.loc).mean(0)
 
     @property
     def variance(self) -> Tensor:
         """Monte Carlo, as the mean."""
-        return self._fixed().var(0)
-
-    @property
-    def stddev(self) -> Tensor:
-        return self.variance.sqrt()
+        return fixed_draws(self, self.base.loc).var(0)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         return self.rsample_with_log_prob(sample_shape)[0]
@@ -229,8 +225,3 @@ class Pushed(Distribution):
     def _scored(self, e: Tensor) -> tuple[Tensor, Tensor]:
         z, ladj = self.push(e)
         return z, self.base.log_prob(e) - ladj
-
-    def _fixed(self) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(FIXED_DRAWS, 1, *self.event_shape, generator=generator, dtype=self.base.loc.dtype)
-        return self.from_noise(noise.to(self.base.loc.device))

@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import HALF_LOG_2PI
-from nelbo.distributions.special import product
+from nelbo.distributions.special import product, times
 
 
 @final
@@ -67,7 +67,7 @@ class FullNormal(Distribution):
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """loc + L noise."""
-        return self.loc + product(self.factor, noise.unsqueeze(-1)).squeeze(-1)
+        return self.loc + times(self.factor, noise)
 
     def stopped(self) -> FullNormal:
         """The same distribution with its parameters constant."""

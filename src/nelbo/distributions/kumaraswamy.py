@@ -9,9 +9,10 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.location_scale import EULER
 from nelbo.distributions.special import log1mexp
 
-PSI_OF_ONE = -0.5772156649015329  # digamma(1), minus Euler's constant
+PSI_OF_ONE = -EULER  # digamma(1)
 NODES, REACH = 18, (-2.2, 3.2)
 FAR = 40.0  # beyond which 1 - exp(-x) is 1, also in float64
 

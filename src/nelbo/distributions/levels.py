@@ -42,12 +42,20 @@ class Levels(Distribution):
 
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():
-            shape = Size(sample_shape) + self.log_mass.shape
-            gumbel = -torch.empty(shape, dtype=self.log_mass.dtype, device=self.log_mass.device).exponential_().log()
-            return (self.log_mass + gumbel).argmax(-1).to(self.log_mass.dtype)
+            return drawn_level(self.log_mass, Size(sample_shape)).to(self.log_mass.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x = value) of each cell, nats; `value` holds whole numbers 0 .. L-1."""
         codes = value.long().unsqueeze(-1)
         table = self.log_mass.expand(*codes.shape[:-1], self.log_mass.shape[-1])
         return table.gather(-1, codes).squeeze(-1)
+
+
+def drawn_level(log_mass: Tensor, sample_shape: Size) -> Tensor:
+    """Whole numbers k, each with probability exp(log_mass_k), `[..., L] -> [*sample_shape, ...]`.
+
+    It is the k of the largest log_mass_k + g_k with standard Gumbel noise g.
+    """
+    shape = sample_shape + log_mass.shape
+    gumbel = -torch.empty(shape, dtype=log_mass.dtype, device=log_mass.device).exponential_().log()
+    return (log_mass + gumbel).argmax(-1)

@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.discretized_logistic import DiscretizedLogistic
+from nelbo.distributions.levels import drawn_level
 
 
 @final
@@ -59,9 +60,8 @@ class LogisticMixture(Distribution):
     def sample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         with torch.no_grad():
             draws = self.components.sample(sample_shape)
-            gumbel = -torch.empty_like(draws).exponential_().log()
-            chosen = (self.log_weights + gumbel).argmax(-1, keepdim=True)
-            return draws.gather(-1, chosen).squeeze(-1)
+            chosen = drawn_level(self.log_weights, Size(sample_shape))
+            return draws.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log P(x = value) of each cell, nats; `value` holds whole numbers 0 .. L-1."""

@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.normal import HALF_LOG_2PI
-from nelbo.distributions.special import product
+from nelbo.distributions.special import product, times
 
 
 @final
@@ -89,7 +89,7 @@ class LowRankNormal(Distribution):
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., D + R] gives: loc + V^(1/2) e + W f."""
         own, shared = torch.split(noise, [self.event_shape[0], self.rank], -1)
-        return torch.addcmul(self.loc, torch.exp(0.5 * self.log_variance), own) + _times(self.factor, shared)
+        return torch.addcmul(self.loc, torch.exp(0.5 * self.log_variance), own) + times(self.factor, shared)
 
     def stopped(self) -> LowRankNormal:
         """The same distribution with its parameters constant."""
@@ -99,8 +99,8 @@ class LowRankNormal(Distribution):
         """log N(value; loc, W W' + V), `[..., D] -> [...]`, nats."""
         gain, log_det = self._woodbury()
         x = value - self.loc
-        c = _times(gain, x)
-        left = (x - _times(self.factor, c)).square() * torch.exp(-self.log_variance)
+        c = times(gain, x)
+        left = (x - times(self.factor, c)).square() * torch.exp(-self.log_variance)
         squares = left.sum(-1) + c.square().sum(-1)
         return -0.5 * (squares + log_det) - self.event_shape[0] * HALF_LOG_2PI
 
@@ -121,8 +121,3 @@ class LowRankNormal(Distribution):
         gain = torch.cholesky_solve(scaled, root)
         log_det = log_variance.sum(-1) + 2 * torch.diagonal(root, dim1=-2, dim2=-1).log().sum(-1)
         return gain.to(self.loc.dtype), log_det.to(self.loc.dtype)
-
-
-def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Matrix [..., M, N] by vector [..., N]."""
-    return product(matrix, vector.unsqueeze(-1)).squeeze(-1)

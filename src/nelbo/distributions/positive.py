@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self, final
 
 import torch
@@ -48,12 +49,16 @@ class Positive(Distribution, ABC):
         """The draw that standard normal noise gives."""
 
     @abstractmethod
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same distribution with its parameters changed."""
+
     def stopped(self) -> Self:
         """The same distribution with its parameters constant."""
+        return self._with(Tensor.detach)
 
-    @abstractmethod
     def double(self) -> Self:
         """The same distribution in float64."""
+        return self._with(Tensor.double)
 
     def entropy(self) -> Tensor:
         return self.entropy_per_dimension().sum(-1)
@@ -93,11 +98,8 @@ class DiagonalExponential(Positive):
     def from_noise(self, noise: Tensor) -> Tensor:
         return above_zero(-self.log_mean.exp() * torch.special.log_ndtr(-noise))
 
-    def stopped(self) -> DiagonalExponential:
-        return DiagonalExponential(self.log_mean.detach())
-
-    def double(self) -> DiagonalExponential:
-        return DiagonalExponential(self.log_mean.double())
+    def _with(self, change: Callable[[Tensor], Tensor]) -> DiagonalExponential:
+        return DiagonalExponential(change(self.log_mean))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
@@ -135,11 +137,8 @@ class DiagonalLogNormal(Positive):
     def from_noise(self, noise: Tensor) -> Tensor:
         return above_zero(torch.exp(torch.addcmul(self.loc, self.log_scale.exp(), noise)))
 
-    def stopped(self) -> DiagonalLogNormal:
-        return DiagonalLogNormal(self.loc.detach(), self.log_scale.detach())
-
-    def double(self) -> DiagonalLogNormal:
-        return DiagonalLogNormal(self.loc.double(), self.log_scale.double())
+    def _with(self, change: Callable[[Tensor], Tensor]) -> DiagonalLogNormal:
+        return DiagonalLogNormal(change(self.loc), change(self.log_scale))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
@@ -201,11 +200,8 @@ class DiagonalGamma(Positive):
         log_g = log_standard_gamma_from_noise(self.log_concentration, noise)
         return above_zero(torch.exp(self.log_mean - self.log_concentration + log_g))
 
-    def stopped(self) -> DiagonalGamma:
-        return DiagonalGamma(self.log_mean.detach(), self.log_concentration.detach())
-
-    def double(self) -> DiagonalGamma:
-        return DiagonalGamma(self.log_mean.double(), self.log_concentration.double())
+    def _with(self, change: Callable[[Tensor], Tensor]) -> DiagonalGamma:
+        return DiagonalGamma(change(self.log_mean), change(self.log_concentration))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""

@@ -14,11 +14,10 @@ from torch import Size, Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
+from nelbo.distributions.drawing import fixed_draws
 from nelbo.distributions.gamma import NOISES, log_standard_gamma, log_standard_gamma_from_noise
 from nelbo.distributions.log_normal import above_zero
 from nelbo.distributions.normal import DiagonalNormal
-
-FIXED_DRAWS = 256  # for moments that have no closed form
 
 
 @final
@@ -115,12 +114,12 @@ class LogisticNormal(Distribution):
     @property
     def mean(self) -> Tensor:
         """Monte Carlo, from `FIXED_DRAWS` draws whose noise is always the same."""
-        return self._fixed().mean(0)
+        return fixed_draws(self, self.loc).mean(0)
 
     @property
     def variance(self) -> Tensor:
         """Monte Carlo, as the mean."""
-        return self._fixed().var(0)
+        return fixed_draws(self, self.loc).var(0)
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         return _point(F.pad(self._ratios.rsample(sample_shape), (0, 1)))
@@ -137,12 +136,6 @@ class LogisticNormal(Distribution):
         """log p(value) over the first D - 1 coordinates, `[..., D] -> [...]`, nats."""
         log_z = above_zero(value).log()
         return self._ratios.log_prob(log_z[..., :-1] - log_z[..., -1:]) - log_z.sum(-1)
-
-    def _fixed(self) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        ones = (1,) * len(self.batch_shape)
-        noise = torch.randn(FIXED_DRAWS, *ones, self.noise_size, generator=generator, dtype=self.loc.dtype)
-        return self.from_noise(noise.to(self.loc.device))
 
 
 def log_multivariate_beta(a: Tensor) -> Tensor:

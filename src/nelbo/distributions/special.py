@@ -29,6 +29,11 @@ def product(one: Tensor, other: Tensor) -> Tensor:
         return one @ other
 
 
+def times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Matrix by vector, `[..., M, N] and [..., N] -> [..., M]`, as `product`."""
+    return product(matrix, vector.unsqueeze(-1)).squeeze(-1)
+
+
 @final
 class _Log1mexp(torch.autograd.Function):
     """Its slope is -exp(t) / (1 - exp(t)) = -exp(t - value): one pass, autograd would go back by both branches."""

@@ -115,10 +115,6 @@ class VonMisesFisher(Distribution):
         squares = self.loc.square()
         return along * squares + across * (1 - squares)
 
-    @property
-    def stddev(self) -> Tensor:
-        return self.variance.sqrt()
-
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         shape = (*sample_shape, *self.batch_shape, self.noise_size)
         return self.from_noise(torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device))

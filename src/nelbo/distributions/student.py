@@ -50,10 +50,6 @@ class ElementwiseStudentT(Distribution):
         wide = torch.exp(2 * self.log_scale) * n / (n - 2).clamp(min=torch.finfo(n.dtype).tiny)
         return wide.where(n > 2, math.inf).expand(self.loc.shape)
 
-    @property
-    def stddev(self) -> Tensor:
-        return self.variance.sqrt()
-
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         scale = self.log_scale.exp()
         draw: Tensor = StudentT(self.freedom, self.loc, scale, validate_args=False).rsample(Size(sample_shape))

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.core import Batch, full_precision
 from nelbo.data.spec import Kind
@@ -66,9 +65,6 @@ class BernoulliLikelihood(Elementwise, StartsFromData):
     def forward(self, z: Tensor, context: Tensor | None = None) -> LogitBernoulli:
         (logits,) = self.emit(z, context)
         return LogitBernoulli(logits if self.offset is None else logits + self.offset)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
         """sum_j x_j l_j - log(1 + exp l_j) of the logits l, in fewer passes over them than cell by cell."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.beta import Beta
@@ -71,6 +70,3 @@ class BetaLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Beta:
         emitted = self.emit(z, context)
         return Beta(logit_mean(emitted[0]), log_concentration(self.dispersion(emitted)) + FLAT, self.squeeze)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

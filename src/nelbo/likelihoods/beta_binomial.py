@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.beta_binomial import BetaBinomial
@@ -63,6 +62,3 @@ class BetaBinomialLikelihood(Elementwise):
         emitted = self.emit(z, context)
         log_precision = log_concentration(self.dispersion(emitted)) + FLAT
         return BetaBinomial(logit_mean(emitted[0]), log_precision, self.levels)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

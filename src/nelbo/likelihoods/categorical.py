@@ -7,7 +7,6 @@ from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.levels import Levels
@@ -53,6 +52,3 @@ class CategoricalLikelihood(Elementwise):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Levels:
         return Levels(torch.stack(self.emit(z, context), -1))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

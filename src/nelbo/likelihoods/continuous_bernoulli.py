@@ -45,9 +45,6 @@ class ContinuousBernoulliLikelihood(Elementwise):
         (logits,) = self.emit(z, context)
         return AffineUnit(ContinuousBernoulli(logits), self.shift, self.scale)
 
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
-
 
 @final
 class AffineUnit(TransformedDistribution):

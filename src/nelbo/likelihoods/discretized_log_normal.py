@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.discretized_log_normal import DiscretizedLogNormal
@@ -68,6 +67,3 @@ class DiscretizedLogNormalLikelihood(Elementwise):
         emitted = self.emit(z, context)
         log_s = 0.5 * self.log_variance(self.dispersion(emitted))
         return DiscretizedLogNormal(self.shift + self.scale * emitted[0], log_s + self.scale.log())
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, final, get_args
+from typing import Any, ClassVar, final, get_args
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.discretized_logistic import DiscretizedLogistic
 from nelbo.distributions.normal import LogVariance
 from nelbo.errors import CompositionError, unknown
-from nelbo.likelihoods.dispersion import Learned
+from nelbo.likelihoods.dispersion import Learned, Width, emitted_outputs
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.registry import register
 
-Scale = Literal["shared", "dimension", "datum"]
 START = -4.0  # of the log squared scale
 
 
@@ -56,14 +54,14 @@ class DiscretizedLogisticLikelihood(Elementwise):
         network: nn.Module,
         shape: Sequence[int],
         levels: int = 256,
-        sigma: Scale = "datum",
+        sigma: Width = "datum",
         min_log_variance: float = -14.0,
     ) -> None:
-        if sigma not in get_args(Scale):
-            raise unknown("sigma of the discretized-logistic likelihood", sigma, get_args(Scale))
+        if sigma not in get_args(Width):
+            raise unknown("sigma of the discretized-logistic likelihood", sigma, get_args(Width))
         if levels < 2:
             raise CompositionError(f"a discretised logistic needs 2 levels or more, but {levels} was given")
-        super().__init__(network, shape, 2 if sigma == "datum" else 1)
+        super().__init__(network, shape, 1 + emitted_outputs(sigma))
         self.levels = levels
         self.log_variance = LogVariance(min_log_variance)
         self.per_datum = sigma == "datum"
@@ -73,7 +71,7 @@ class DiscretizedLogisticLikelihood(Elementwise):
 
     @classmethod
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
-        return 2 if options.get("sigma", "datum") == "datum" else 1
+        return 1 + emitted_outputs(options.get("sigma", "datum"))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> DiscretizedLogistic:
         emitted = self.emit(z, context)
@@ -81,6 +79,3 @@ class DiscretizedLogisticLikelihood(Elementwise):
         log_variance = self.log_variance(raw)
         steps = self.levels - 1
         return DiscretizedLogistic(emitted[0] * steps, 0.5 * log_variance + math.log(steps), self.levels)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

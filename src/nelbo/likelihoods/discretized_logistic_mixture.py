@@ -90,9 +90,6 @@ class DiscretizedLogisticMixtureLikelihood(Elementwise):
             return LogisticMixture(log_weights, loc, log_scale, self.levels)
         return CoupledColours(log_weights.sum(1), loc, log_scale, torch.tanh(coupling[0]), self.levels)
 
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
-
 
 def _has_colours(shape: Sequence[int]) -> bool:
     return len(shape) == 3 and shape[0] == 3

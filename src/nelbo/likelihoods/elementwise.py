@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from nelbo.core import Likelihood, full_precision
 from nelbo.data.spec import Kind
@@ -69,6 +70,9 @@ class Elementwise(Likelihood, ABC):
     def outputs_per_cell(cls, options: Mapping[str, Any]) -> int:
         """How many network outputs a cell needs, given the options of a part string."""
         return 1
+
+    def mode(self, px: Distribution) -> Tensor:
+        return px.mode
 
     def emit(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, ...]:
         """The network's outputs for z [N, D], one tensor [N, *cells] per parameter, in float32 or better."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.gamma import Gamma
@@ -47,6 +46,3 @@ class ExponentialLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Gamma:
         (raw,) = self.emit(z, context)
         return Gamma(log_mean(raw, self.scale), raw.new_zeros(()))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

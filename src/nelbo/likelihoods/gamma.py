@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.gamma import Gamma
@@ -60,6 +59,3 @@ class GammaLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Gamma:
         emitted = self.emit(z, context)
         return Gamma(log_mean(emitted[0], self.scale), log_concentration(self.dispersion(emitted)))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

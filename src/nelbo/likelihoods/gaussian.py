@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.core import Batch, sum_cells
 from nelbo.data.spec import Kind
@@ -92,9 +91,6 @@ class GaussianLikelihood(Elementwise):
         loc, log_variance = self._scaled(z, context)
         sigma = self.scale if log_variance is None else self.scale * torch.exp(0.5 * log_variance)
         return ElementwiseNormal(torch.addcmul(self.shift, self.scale, loc), sigma)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
         """The generic sum; with one shared variance and complete rows, one sum of squares a datum."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Laplace
+from torch.distributions import Laplace
 
 from nelbo.distributions.normal import LogVariance
 from nelbo.likelihoods.dispersion import Dispersion, Width, emitted_outputs
@@ -64,6 +64,3 @@ class LaplaceLikelihood(Elementwise):
         emitted = self.emit(z, context)
         spread = torch.exp(0.5 * self.log_variance(self.dispersion(emitted)))
         return Laplace(torch.addcmul(self.shift, self.scale, emitted[0]), self.scale * spread, validate_args=False)
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.log_normal import LogNormal
@@ -64,6 +63,3 @@ class LogNormalLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> LogNormal:
         emitted = self.emit(z, context)
         return LogNormal(emitted[0] + self.scale.log(), 0.5 * self.log_variance(self.dispersion(emitted)))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.negative_binomial import NegativeBinomial
@@ -60,6 +59,3 @@ class NegativeBinomialLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> NegativeBinomial:
         emitted = self.emit(z, context)
         return NegativeBinomial(log_mean(emitted[0], self.scale), log_concentration(self.dispersion(emitted)))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

@@ -8,7 +8,6 @@ from typing import ClassVar, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.levels import Levels
@@ -68,9 +67,6 @@ class OrdinalLikelihood(Elementwise):
         if self.raw_gaps is None:
             return self.first.new_zeros(*self.shape, 0)
         return self.starts.diff() * log_concentration(self.raw_gaps).exp()
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
 
 
 def cumulative_log_mass(loc: Tensor, thresholds: Tensor, gaps: Tensor) -> Tensor:

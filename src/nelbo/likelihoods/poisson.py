@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.poisson import Poisson
@@ -45,6 +44,3 @@ class PoissonLikelihood(Elementwise):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Poisson:
         (raw,) = self.emit(z, context)
         return Poisson(log_mean(raw, self.scale))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

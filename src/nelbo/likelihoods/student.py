@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, final, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.distributions.normal import LogVariance
 from nelbo.distributions.student import ElementwiseStudentT
@@ -77,6 +76,3 @@ class StudentTLikelihood(Elementwise):
         loc = torch.addcmul(self.shift, self.scale, emitted[0])
         log_scale = 0.5 * self.log_variance(raw) + self.scale.log()
         return ElementwiseStudentT(loc, log_scale, LEAST + F.softplus(freedom))
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode

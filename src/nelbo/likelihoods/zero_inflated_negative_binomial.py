@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from nelbo.data.spec import Kind
 from nelbo.distributions.negative_binomial import NegativeBinomial
@@ -65,6 +64,3 @@ class ZeroInflatedNegativeBinomialLikelihood(Elementwise):
         emitted = self.emit(z, context)
         counts = NegativeBinomial(log_mean(emitted[0], self.scale), log_concentration(self.dispersion(emitted)))
         return ZeroInflated(counts, emitted[1])
-
-    def mode(self, px: Distribution) -> Tensor:
-        return px.mode
