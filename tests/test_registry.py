@@ -176,6 +176,7 @@ def test_registered_names_are_in_alphabetical_order() -> None:
         ("conv:channels=32+64,activation=leaky-relu", "conv", {"channels": [32, 64], "activation": "leaky-relu"}),
         ("adam:eps=1e-8", "adam", {"eps": 1e-8}),
         ("adam:eps=1e+2", "adam", {"eps": 100.0}),
+        ("x:names=shape+size", "x", {"names": ["shape", "size"]}),
         ("x:a=-3", "x", {"a": -3}),
         ("x:a=+3", "x", {"a": 3}),
         ("x:a=False", "x", {"a": False}),

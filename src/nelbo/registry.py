@@ -178,16 +178,14 @@ def parse_part(text: str, typed: bool = True) -> tuple[str, dict[str, Any]]:
 
 
 def _typed(word: str) -> Any:
-    if "+" in word[1:] and "e+" not in word.lower():
-        return [_typed(part) for part in word.split("+")]
     if word.lower() in {"true", "false"}:
         return word.lower() == "true"
-    for kind in (int, float):
+    for kind in (int, float):  # before lists: 1e+2 is a number, shape+size are two words
         try:
             return kind(word)
         except ValueError:
             continue
-    return word
+    return [_typed(part) for part in word.split("+")] if "+" in word[1:] else word
 
 
 def _record_arguments(cls: type, path: str) -> None:
