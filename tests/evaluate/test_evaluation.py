@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
-from nelbo.evaluate import Annealing, anneal
+from nelbo.evaluate import Annealing, anneal, evaluate, evaluation
 from nelbo.evaluate.annealing import simulate
 from nelbo.inputs import batches_of
 from nelbo.models import LatentVariableModel
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
 from nelbo.train.job import model_of
-from zoo import rows_of
+from zoo import SMALL, rows_of
 
 HOW = Annealing(chains=100, temperatures=60, leapfrog=4, start="prior")
 NEAR = 0.25  # nats
@@ -63,3 +65,15 @@ def test_rows_are_annealed_in_the_units_of_the_data() -> None:
     assert found is not None
     expected = evidence(model, x.log()) - x.double().log().sum(1)
     torch.testing.assert_close(found.log_likelihood, expected, rtol=0, atol=NEAR)
+
+
+def test_the_bound_on_training_rows_is_that_of_all_of_them_not_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "TRAIN_ROWS", 20)
+    rows = rows_of("real")
+    x = rows.x.clone()
+    x[30:] += 40.0  # as in a file sorted by class, of which the second is far off
+    job = prepare(resolve({**SMALL, "split": "all", "scaling": "none"}), replace(rows, x=x))
+    found = evaluate(job, model_of(job.build()), samples=2, with_baselines=False)
+    assert found.train_bound is not None
+    assert found.test_bound is not None
+    assert found.train_bound == pytest.approx(found.test_bound, rel=0.1)  # the same rows, but for those between

@@ -195,7 +195,7 @@ def evaluate(
         train_bound = test_bound = reconstruction = None
         beside: list[Baseline] = []
         if latent.has_density:
-            train = batches_of(job, rows=job.split.train[:TRAIN_ROWS])
+            train = batches_of(job, rows=evenly(job.split.train, TRAIN_ROWS))
             beside = _beside(job, batches, latent.latent) if with_baselines else []
             train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
         else:
