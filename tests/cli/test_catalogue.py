@@ -38,6 +38,7 @@ def test_data_sets_say_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert listed["digits"]["rows"] == 1797
     assert listed["mnist"]["available"] is False
     assert "inside scikit-learn" in succeed("datasets").out
+    assert "drawn by nelbo" in succeed("datasets").out
 
 
 def test_runs_are_listed_with_their_test_figures(digits_run: Path) -> None:

@@ -117,6 +117,7 @@ def test_the_catalogue_says_what_is_here(tmp_path: Path, monkeypatch: pytest.Mon
     found = {info.name: info for info in catalogue()}
     assert tuple(found) == NAMES
     assert found["digits"].available
+    assert (found["shapes"].available, found["shapes"].where) == (True, "drawn by nelbo")
     assert not found["mnist"].available
     assert found["mnist"].where == "fetched on first use"
     assert found["frey-faces"].where == "not here"

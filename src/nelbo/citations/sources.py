@@ -86,6 +86,7 @@ DATA: Mapping[str, str] = {
     "frey-faces": "roweis2000",
     "single-cell": "han2018",
     "smfish": "codeluppi2018",
+    "shapes": "matthey2017",
 }
 
 
@@ -448,6 +449,12 @@ SOURCES: Mapping[str, Citation] = _by_key((
         "codeluppi2018", "article", ("Codeluppi, Simone", "Borm, Lars E.", "Zeisel, Amit", "others"),
         "Spatial organization of the somatosensory cortex revealed by osmFISH", 2018, "Nature Methods",
         doi="10.1038/s41592-018-0175-z", other=(("volume", "15"), ("pages", "932--935")),
+    ),
+    Citation(
+        "matthey2017", "misc",
+        ("Matthey, Loic", "Higgins, Irina", "Hassabis, Demis", "Lerchner, Alexander"),
+        "dSprites: Disentanglement testing Sprites dataset", 2017,
+        url="https://github.com/deepmind/dsprites-dataset/",
     ),
     Citation(
         "chakraborty2015", "article", ("Chakraborty, Subrata",),

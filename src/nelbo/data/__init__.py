@@ -5,9 +5,10 @@ from __future__ import annotations
 from nelbo.data.batches import Batches
 from nelbo.data.conditioning import conditioned, one_hot
 from nelbo.data.datasets import DatasetInfo, catalogue
+from nelbo.data.factors import with_factors
 from nelbo.data.fit import fit_spec
 from nelbo.data.sources import Data, columns_in, has_named_columns, load, names_in
-from nelbo.data.spec import Column, DataSpec, Kind, Scaling
+from nelbo.data.spec import Column, DataSpec, Factor, Kind, Scaling
 from nelbo.data.splits import Split, evenly, split
 from nelbo.data.transforms import (
     Binarize,
@@ -31,6 +32,7 @@ __all__ = [
     "DataSpec",
     "DatasetInfo",
     "Dequantize",
+    "Factor",
     "Kind",
     "Log",
     "Log1p",
@@ -51,4 +53,5 @@ __all__ = [
     "one_hot",
     "split",
     "transform",
+    "with_factors",
 ]

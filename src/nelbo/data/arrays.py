@@ -19,8 +19,11 @@ from nelbo.errors import DataError, unknown
 __all__ = [
     "column_names",
     "drop_columns",
+    "factor_arrays",
     "from_array",
     "label_key",
+    "one_by_one",
+    "read_arrays",
     "read_keys",
     "read_npy",
     "read_npz",
@@ -29,6 +32,7 @@ __all__ = [
 
 CHANNELS = (1, 3)
 TABLE, GREY, COLOUR = 2, 3, 4  # numbers of axes
+FACTORS, FACTOR_NAMES = "factors", "factor_names"
 DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError)
 
 
@@ -66,25 +70,16 @@ def read_npy(path: Path, drop: Sequence[str] = ()) -> Raw:
 def read_npz(path: Path, label: str | None, group: str | None, drop: Sequence[str] = ()) -> Raw:
     """Rows from a .npz file: the array `X` or `x`, or the only one with two axes or more.
 
-    Labels are the array named by `label`, or `y` where it holds a class for each row.
+    Labels are the array named by `label`, or `y` where it holds a class for each row; factors of variation are the
+    array `factors`, named by `factor_names`.
     """
-    try:
-        opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise ValueError("a single array")
-        with opened as archive:
-            keys = list(archive.files)
-            for asked in (label, group):
-                if asked is not None and asked not in keys:
-                    raise unknown(f"array in '{path}'", asked, keys, DataError)
-            arrays = {key: _member(archive[key], key) for key in keys}
-    except DAMAGED as error:
-        raise _damaged(path, error) from None
+    arrays = _all_arrays(path, (label, group))
     key = rows_key(path, arrays, {label, group})
     raw = from_array(arrays[key], path.stem, f"array {key!r} of '{path}'", drop)
     reasons = [f"rows are the array {key!r}"]
     label, reason = label_key(arrays, key, label, raw.values.shape[0])
-    reasons += reason
+    factors, how = factor_arrays(arrays, key, raw.values.shape[0])
+    reasons += [*reason, *how]
     return Raw(
         raw.values,
         raw.layout,
@@ -92,8 +87,30 @@ def read_npz(path: Path, label: str | None, group: str | None, drop: Sequence[st
         raw.names,
         label=None if label is None else arrays[label],
         group=None if group is None else arrays[group],
+        factors=factors,
         reasons=tuple(reasons),
     )
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Arrays of a .npz file by their names."""
+    arrays = _all_arrays(path, names)
+    return {name: arrays[name] for name in names}
+
+
+def _all_arrays(path: Path, asked: Sequence[str | None]) -> dict[str, Array]:
+    """Every array of a .npz file, those asked for among them."""
+    try:
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise ValueError("a single array")
+        with opened as archive:
+            for name in asked:
+                if name is not None and name not in archive.files:
+                    raise unknown(f"array in '{path}'", name, archive.files, DataError)
+            return {key: _member(archive[key], key) for key in archive.files}
+    except DAMAGED as error:
+        raise _damaged(path, error) from None
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
@@ -138,6 +155,8 @@ def rows_key(path: Path, arrays: Mapping[str, Any], taken: set[str | None]) -> s
         if key in arrays:
             return key
     wide = [key for key, values in arrays.items() if values.ndim >= TABLE and key not in taken]
+    if len(wide) > 1:
+        wide = [key for key in wide if key != FACTORS]
     if len(wide) == 1:
         return wide[0]
     found = ", ".join(arrays) or "none"
@@ -159,6 +178,30 @@ def label_key(
     if arrays[name].shape == (rows,) and are_classes(arrays[name]):
         return name, [f"labels are the array {name!r}"]
     return None, [f"the array {name!r} is left aside: it does not hold one class for each row"]
+
+
+def factor_arrays(arrays: Mapping[str, Array], key: str, rows: int) -> tuple[dict[str, Array], list[str]]:
+    """The columns of the array `factors` [N, F] or [N], named by the array `factor_names` [F], and what was left aside.
+
+    It is taken where it holds numbers or words for each row.
+    """
+    values = arrays.get(FACTORS)
+    if values is None or key == FACTORS:
+        return {}, []
+    if values.ndim not in (1, TABLE) or values.shape[0] != rows or values.dtype.kind not in "biufU":
+        return {}, [f"the array {FACTORS!r} is left aside: it does not hold numbers or words for each row"]
+    columns = one_by_one("factor", values.reshape(rows, -1))
+    names = arrays.get(FACTOR_NAMES)
+    if names is not None and names.shape == (len(columns),) and len(set(names.tolist())) == len(columns):
+        columns = dict(zip(map(str, names.tolist()), columns.values(), strict=True))
+    return columns, []
+
+
+def one_by_one(name: str, values: Array) -> dict[str, Array]:
+    """An array [N] by its name, or the columns of one [N, F] counted from 1."""
+    if values.ndim != TABLE:
+        return {name: values}
+    return {f"{name}{number}": column for number, column in enumerate(values.T, 1)}
 
 
 def _numbers(source: object, what: str) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -16,6 +17,7 @@ import numpy as np
 from nelbo.data.hdf5 import read_h5, read_h5ad
 from nelbo.data.idx import parse_idx
 from nelbo.data.raw import Codes, Raw
+from nelbo.data.shapes import FACTORS, SHAPES, SIDE, draw_shapes
 from nelbo.data.spec import Kind
 from nelbo.data.store import KnownFile, Store, default_store
 from nelbo.errors import DataError, unknown
@@ -57,6 +59,7 @@ class NamedDataset(ABC):
     files: tuple[KnownFile, ...] = ()
     sequence: bool = False  # neighbouring rows are near-copies
     folder: str = ""  # that holds the files, its name by default
+    origin: str = ""  # where it comes from without files
 
     @abstractmethod
     def read(self, store: Store) -> Raw:
@@ -68,7 +71,7 @@ class NamedDataset(ABC):
         available = all(path is not None for path in found)
         where = str(found[0].parent) if found and found[0] is not None else "not here"
         if not self.files:
-            where = "inside scikit-learn"
+            where = self.origin
         elif not available and all(file.url for file in self.files):
             where = "fetched on first use"
         return DatasetInfo(
@@ -92,6 +95,24 @@ class Digits(NamedDataset):
             label=bunch.target,
             label_names=tuple(str(digit) for digit in range(self.labels)),
             kind=Kind.LEVELS,
+        )
+
+
+@final
+class Shapes(NamedDataset):
+    """Every combination of shape, scale, orientation and place once, in black and white; the label is the shape."""
+
+    def read(self, store: Store) -> Raw:
+        images, factors = draw_shapes()
+        return Raw(
+            images,
+            "image",
+            self.name,
+            label=np.searchsorted(SHAPES, factors["shape"]),
+            label_names=SHAPES,
+            factors=factors,
+            kind=self.kind,
+            reasons=("every combination of the factors of variation is there once",),
         )
 
 
@@ -220,6 +241,15 @@ _DATASETS: Mapping[str, NamedDataset] = {
             source="UCI optical recognition of handwritten digits, test part, through scikit-learn",
             licence="CC BY 4.0",
             citation="Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI, doi:10.24432/C50P49",
+            origin="inside scikit-learn",
+        ),
+        Shapes(
+            name="shapes", rows=math.prod(map(len, FACTORS.values())), shape=(1, SIDE, SIDE), kind=Kind.BINARY,
+            levels=None, labels=len(SHAPES),
+            source="drawn by nelbo by formula, after the idea of dSprites",
+            licence="Apache-2.0 (nelbo)",
+            citation="Matthey, Higgins, Hassabis & Lerchner (2017), dSprites: disentanglement testing sprites dataset",
+            origin="drawn by nelbo",
         ),
         IdxImages(
             name="mnist", rows=70_000, shape=(1, 28, 28), kind=Kind.BYTE, levels=256, labels=10,

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nelbo.data.arrays import TABLE, column_names, drop_columns, from_array, label_key, rows_key
+from nelbo.data.arrays import (
+    FACTOR_NAMES,
+    FACTORS,
+    TABLE,
+    column_names,
+    drop_columns,
+    factor_arrays,
+    from_array,
+    label_key,
+    rows_key,
+)
 from nelbo.data.raw import Array, Raw
 from nelbo.data.spec import Kind
 from nelbo.errors import DataError, MissingExtraError, unknown
@@ -19,7 +29,7 @@ from nelbo.errors import DataError, MissingExtraError, unknown
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["read_h5", "read_h5_names", "read_h5ad", "read_h5ad_names"]
+__all__ = ["read_h5", "read_h5_arrays", "read_h5_names", "read_h5ad", "read_h5ad_names", "read_h5ad_obs"]
 
 Place = Path | tuple[str, bytes]  # a file, or a name and the content of one
 DAMAGED = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # all that h5py raises at a broken file
@@ -32,7 +42,8 @@ REMEDY = "make it anew, or give a .csv or .npz file"
 def read_h5(place: Place, label: str | None, group: str | None, drop: Sequence[str] = ()) -> Raw:
     """Rows from a plain HDF5 file: the array `X` or `x`, or the only one with two axes or more.
 
-    Labels are the array named by `label`, or `Y` or `y` where it holds a class for each row.
+    Labels are the array named by `label`, or `Y` or `y` where it holds a class for each row; factors of variation are
+    the array `factors`, named by `factor_names`.
 
     Raises
     ------
@@ -49,8 +60,10 @@ def read_h5(place: Place, label: str | None, group: str | None, drop: Sequence[s
         key = rows_key(Path(where), arrays, {label, group})
         _refuse_too_large(where, arrays[key].shape)
         raw = from_array(arrays[key][()], Path(where).stem, f"array {key!r} of '{where}'", drop)
-        columns = {name: _text(each[()]) for name, each in arrays.items() if name in {label, group, *LABELS}}
+        wanted = {label, group, *LABELS, FACTORS, FACTOR_NAMES}
+        columns = {name: _text(each[()]) for name, each in arrays.items() if name in wanted and name != key}
         label, reasons = label_key(columns, key, label, raw.values.shape[0], LABELS)
+        factors, how = factor_arrays(columns, key, raw.values.shape[0])
         return Raw(
             raw.values,
             raw.layout,
@@ -58,7 +71,8 @@ def read_h5(place: Place, label: str | None, group: str | None, drop: Sequence[s
             raw.names,
             label=None if label is None else columns[label],
             group=None if group is None else columns[group],
-            reasons=(f"rows are the array {key!r}", *reasons),
+            factors=factors,
+            reasons=(f"rows are the array {key!r}", *reasons, *how),
         )
 
 
@@ -94,6 +108,26 @@ def read_h5ad(place: Place, label: str | None, group: str | None, drop: Sequence
             group=None if group is None else _column(columns[group], group, where),
             reasons=() if label is None else (f"labels are the column {label!r} of obs",),
         )
+
+
+def read_h5_arrays(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Arrays of a plain HDF5 file by their names."""
+    with _opened(path) as (file, where):
+        arrays = _arrays(file)
+        for name in names:
+            if name not in arrays:
+                raise unknown(f"array in '{where}'", name, arrays, DataError)
+        return {name: _text(arrays[name][()]) for name in names}
+
+
+def read_h5ad_obs(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Columns of `obs` of an annotated table by their names."""
+    with _opened(path) as (file, where):
+        columns = _columns(file, "obs")
+        for name in names:
+            if name not in columns:
+                raise unknown(f"column of obs in '{where}'", name, columns, DataError)
+        return {name: _column(columns[name], name, where) for name in names}
 
 
 def read_h5_names(path: Path) -> tuple[str, ...]:

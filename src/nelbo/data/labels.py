@@ -1,15 +1,17 @@
-"""Labels and groups: any numbers or text to codes 0, 1, ... with -1 for missing."""
+"""Labels, groups and factors: any numbers or text to codes 0, 1, ... with -1 for missing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
 
 from nelbo.data.raw import Array, Codes
+from nelbo.data.spec import Factor
 from nelbo.errors import DataError
 
-__all__ = ["MISSING", "are_classes", "encode_groups", "encode_labels"]
+__all__ = ["MISSING", "are_classes", "encode_factors", "encode_groups", "encode_labels"]
 
 MISSING = ("", "?", "NA", "N/A", "na", "n/a", "nan", "NaN", "NAN", "null", "NULL", "None")
 
@@ -58,6 +60,31 @@ def encode_groups(values: Array, rows: int, what: str) -> Codes:
     if values.ndim != 1 or values.shape[0] != rows or values.dtype.kind not in "biufU":
         raise DataError(f"{what} must hold one number or word for each of the {rows} rows; use another --group")
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def encode_factors(found: Mapping[str, Array], rows: int) -> tuple[Codes, tuple[Factor, ...]]:
+    """Codes [N, F] in the order of each factor's values, -1 where missing, and what each factor is.
+
+    Raises
+    ------
+    DataError
+        If a factor does not hold one number or word for each row.
+    """
+    codes = np.full((rows, len(found)), -1, np.int64)
+    factors = []
+    for place, (name, each) in enumerate(found.items()):
+        values = np.asarray(each)
+        if values.shape != (rows,) or values.dtype.kind not in "biufU":
+            shape = " x ".join(map(str, values.shape))
+            raise DataError(
+                f"factor {name!r} must hold one number or word for each of the {rows} rows, but its shape is {shape} "
+                f"and its type {values.dtype}; mend or rename it"
+            )
+        is_text = values.dtype.kind == "U"
+        known = ~(np.isin(values, MISSING) if is_text else np.isnan(values.astype(np.float64)))
+        distinct, codes[known, place] = np.unique(values[known], return_inverse=True)
+        factors.append(Factor(name=name, distinct=len(distinct), ordered=not is_text))
+    return codes, tuple(factors)
 
 
 def _missing(values: Array) -> Array:

@@ -29,6 +29,7 @@ class Raw:
     label: Array | None = None  # [N], numbers or text
     label_names: tuple[str, ...] | None = None  # given: then `label` holds codes already
     group: Array | None = None  # [N], numbers or text
+    factors: Mapping[str, Array] = field(default_factory=dict)  # name -> [N], numbers or text
     official: Mapping[str, Codes] = field(default_factory=dict)
     kind: Kind | None = None  # known beforehand
     reasons: tuple[str, ...] = ()

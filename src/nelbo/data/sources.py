@@ -13,18 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nelbo.data.arrays import from_array, read_keys, read_npy, read_npz
+from nelbo.data.arrays import from_array, one_by_one, read_arrays, read_keys, read_npy, read_npz
 from nelbo.data.datasets import NAMES, read_named
-from nelbo.data.hdf5 import read_h5, read_h5_names, read_h5ad, read_h5ad_names
+from nelbo.data.hdf5 import (
+    read_h5,
+    read_h5_arrays,
+    read_h5_names,
+    read_h5ad,
+    read_h5ad_names,
+    read_h5ad_obs,
+)
 from nelbo.data.images import read_images
 from nelbo.data.infer import Inference, infer, parse_kind, some_names
-from nelbo.data.labels import encode_groups, encode_labels
+from nelbo.data.labels import encode_factors, encode_groups, encode_labels
 from nelbo.data.raw import Array, Raw
-from nelbo.data.spec import DataSpec, Kind, Scaling
-from nelbo.data.table import read_names, read_table
+from nelbo.data.spec import DataSpec, Factor, Kind, Scaling
+from nelbo.data.table import read_columns, read_names, read_table
 from nelbo.errors import DataError, unknown
 
-__all__ = ["Data", "Source", "columns_in", "has_named_columns", "load", "names_in"]
+__all__ = ["Data", "Source", "columns_in", "has_named_columns", "load", "names_in", "read_beside"]
 
 Rows = Array | Tensor
 Source = str | Path | Array | Tensor | tuple[Rows, Rows]
@@ -36,6 +43,13 @@ TABLES = (".csv", ".tsv", ".txt")
 ARCHIVES = (".npz", ".h5", ".hdf5")  # of arrays, each with a name
 ANNOTATED = ".h5ad"  # columns with names, and annotations of the rows apart from them
 EXTENSIONS = (".npz", ".npy", ".h5", ANNOTATED, *TABLES)
+_BESIDE = {
+    ".npz": read_arrays,
+    ".h5": read_h5_arrays,
+    ".hdf5": read_h5_arrays,
+    ANNOTATED: read_h5ad_obs,
+    **dict.fromkeys(TABLES, read_columns),
+}
 
 
 @final
@@ -48,6 +62,7 @@ class Data:
     spec: DataSpec
     official: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))  # split name to rows
     group: Tensor | None = None  # [N]  int64
+    factors: Tensor | None = None  # [N, F]  int64 codes of the factors of variation named in the spec, -1 = missing
     source: str = ""
     sha256: str = ""  # of the rows and labels, the same on every machine
 
@@ -73,7 +88,8 @@ def load(
         or a pair of rows and labels. A known name wins over a path of the same name.
     label
         The column (.csv), array (.npz, .h5) or column of ``obs`` (.h5ad) that holds labels; by default the array ``y``
-        of a .npz or .h5 file.
+        of a .npz or .h5 file. The array ``factors`` [N, F] of such a file holds its factors of variation, named by
+        the array ``factor_names`` [F].
     drop
         Columns of a table to leave aside.
     group
@@ -96,6 +112,7 @@ def load(
     inference = infer(values, raw.layout, raw.names, given or raw.kind, by)
     x = _rows(values, inference)
     codes, names = _labels(raw, x.shape[0])
+    factor_codes, factors = encode_factors(raw.factors, x.shape[0])
     spec = DataSpec(
         name=name or raw.name,
         event_shape=tuple(raw.values.shape[1:]),
@@ -105,8 +122,9 @@ def load(
         scaling=_known_scaling(inference.levels),
         columns=inference.columns,
         label_names=names,
+        factors=factors,
         warnings=inference.warnings,
-        reasons=(*raw.reasons, *rounding, *inference.reasons),
+        reasons=(*raw.reasons, *rounding, *inference.reasons, *_known(factors)),
     )
     groups = None if raw.group is None else encode_groups(raw.group, x.shape[0], f"group {group!r}")
     return Data(
@@ -115,6 +133,7 @@ def load(
         spec=spec,
         official=MappingProxyType({part: torch.from_numpy(rows) for part, rows in raw.official.items()}),
         group=None if groups is None else torch.from_numpy(groups),
+        factors=torch.from_numpy(factor_codes) if factors else None,
         source=_describe(source),
         sha256=_digest(x, codes),
     )
@@ -142,6 +161,36 @@ def names_in(source: str | Path) -> tuple[str, ...] | None:
     except OSError as error:
         raise _unreadable(path, error) from error
     return None
+
+
+def read_beside(source: str | Path, names: Sequence[str]) -> dict[str, Array]:
+    """What a file says of its rows, by name, whether a model reads it or it was left aside.
+
+    Parameters
+    ----------
+    names
+        Columns of a table or of ``obs`` (.h5ad), or arrays (.npz, .h5), of which one [N, F] gives F columns.
+
+    Returns
+    -------
+    Numbers or text [N] by name.
+
+    Raises
+    ------
+    DataError
+        If the source is no such file, cannot be read, or holds nothing of that name.
+    """
+    path = Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if str(source) in NAMES or not path.is_file() or suffix not in _BESIDE:
+        raise DataError(
+            f"'{source}' has no columns or arrays that {', '.join(names)} could name; give a file with them"
+        )
+    try:
+        found = _BESIDE[suffix](path, names)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return {key: column for name, values in found.items() for key, column in one_by_one(name, values).items()}
 
 
 def columns_in(source: str | Path) -> tuple[str, ...] | None:
@@ -289,6 +338,12 @@ def _labels(raw: Raw, rows: int) -> tuple[Tensor | None, tuple[str, ...] | None]
         return torch.from_numpy(raw.label.astype(np.int64)), raw.label_names
     codes, names = encode_labels(raw.label, rows, "the label")
     return torch.from_numpy(codes), names
+
+
+def _known(factors: Sequence[Factor]) -> tuple[str, ...]:
+    """A sentence on the factors of variation, where there are any."""
+    named = ", ".join(f"{factor.name} ({factor.distinct})" for factor in factors)
+    return (f"factors of variation are known (for --measure disentanglement): {named}",) if factors else ()
 
 
 def _known_scaling(levels: int | None) -> Scaling:

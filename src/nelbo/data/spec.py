@@ -17,6 +17,7 @@ __all__ = [
     "ON_THE_GRID",
     "Column",
     "DataSpec",
+    "Factor",
     "Kind",
     "Layout",
     "Scaling",
@@ -64,6 +65,17 @@ class Column(BaseModel):
 
 
 @final
+class Factor(BaseModel):
+    """A factor of variation: something that the rows are known to differ in, and that no model is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    distinct: int  # values
+    ordered: bool  # whether its values are numbers, rather than words
+
+
+@final
 class Scaling(BaseModel):
     """How a network sees the data: network value = (x - shift) / scale.
 
@@ -105,6 +117,7 @@ class DataSpec(BaseModel):
     reading: Scaling | None = None
     columns: tuple[Column, ...] | None = None
     label_names: tuple[str, ...] | None = None
+    factors: tuple[Factor, ...] = ()
     condition: Literal["none", "label"] = "none"  # what the model reads beside the data
     transform: str = "none"
     warnings: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from nelbo.data.labels import MISSING
 from nelbo.data.raw import Array, Raw
 from nelbo.errors import DataError, unknown
 
-__all__ = ["read_names", "read_table"]
+__all__ = ["read_columns", "read_names", "read_table"]
 
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 SNIFFED = 50  # rows looked at to find the delimiter and the header
@@ -70,6 +70,15 @@ def read_table(path: Path, label: str | None, group: str | None, drop: Sequence[
         group=None if group is None else cells.column(group),
         reasons=tuple(reasons),
     )
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Columns of a .csv or .tsv file by their names, numbers as numbers and all else as text."""
+    cells = _cut(path, _text(path))
+    for name in names:
+        if name not in cells.names:
+            raise unknown(f"column in '{path}'", name, cells.names, DataError)
+    return {name: _labels(cells.column(name)) for name in names}
 
 
 def read_names(path: Path) -> tuple[str, ...]:
