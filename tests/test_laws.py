@@ -28,6 +28,7 @@ def test_the_zoo_holds_every_recipe() -> None:
 
 
 @EVERY
+@torch.no_grad()  # a draw is a draw, reparameterised or not
 def test_shapes_are_those_of_the_vocabulary(case: Case) -> None:
     model, batch = model_of(case.objective()), case.batch
     rows, latent, draws = len(batch), case.job.settings.latent, 3

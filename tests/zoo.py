@@ -151,12 +151,24 @@ def _pairs() -> list[Case]:
                     for kind, name in (("prior", prior), ("posterior", posterior))
                 }
                 given = {"condition": "label"} if prior == "conditional" else {}
+                if not of_zx.is_reparameterised:
+                    given["objective"] = "elbo:samples=3,gradient=vimco"
                 cases.append(Case(f"{prior}-{posterior}", "levels", {**strings, **given, "latent": 3}))
     codes = "groups=2,temperature=0.8"
     relaxed = {"prior": f"categorical:{codes}", "posterior": f"relaxed-categorical:{codes}", "latent": 6}
     exact = {"prior": "one-hot:groups=2", "posterior": f"straight-through-categorical:{codes}", "latent": 6}
+    binary = {"prior": "bernoulli:learned=true,probability=0.3", "posterior": "bernoulli", "latent": 4}
+    soft = {
+        "prior": "relaxed-bernoulli:learned=true,probability=0.3,temperature=0.8",
+        "posterior": "relaxed-bernoulli:temperature=0.9",
+        "latent": 4,
+    }
     return [
         *cases,
+        Case("bernoulli-learned-nvil", "binary", {**binary, "objective": "elbo:gradient=nvil"}),
+        Case("bernoulli-learned-wake-sleep", "binary", {**binary, "objective": "reweighted-wake-sleep:samples=3"}),
+        Case("bernoulli-learned-iwae", "binary", {**binary, "objective": "iwae:samples=3,gradient=vimco"}),
+        Case("relaxed-bernoulli-learned", "binary", {**soft, "objective": "iwae:samples=3,gradient=dreg"}),
         Case("categorical-relaxed-categorical-groups", "levels", relaxed),
         Case("one-hot-straight-through-categorical-groups", "levels", exact),
     ]

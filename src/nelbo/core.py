@@ -113,6 +113,8 @@ class Space(StrEnum):
     SPHERE = "unit vectors"
     RELAXED = "relaxed one-hot codes"
     ONE_HOT = "one-hot codes"
+    RELAXED_BINARY = "relaxed binary codes"
+    BINARY = "binary codes"
     POSITIVE = "positive vectors"
     SIMPLEX = "points of the simplex"
 
@@ -142,6 +144,7 @@ class Posterior(nn.Module, ABC):
     has_density: ClassVar[bool] = True
     has_variance: ClassVar[bool] = True
     can_stop: ClassVar[bool] = True  # whether q can hold its parameters constant inside log q (Draw.STOPPED)
+    is_reparameterised: ClassVar[bool] = True  # draws have a gradient; where not, a score function stands in for it
 
     @classmethod
     def outputs(cls, dim: int) -> int:

@@ -116,8 +116,9 @@ class Run:
         save_model(self.folder / "model", model, data)
 
     def write_evaluation(self, content: Mapping[str, Any]) -> None:
-        """Keep the last evaluation of a split."""
-        write_json(self.folder / f"evaluation-{content['split']}.json", content)
+        """Keep the last evaluation of a split; that of a discrete counterpart beside the run's own."""
+        name = f"{content['split']}-discrete" if content.get("discrete") else str(content["split"])
+        write_json(self.folder / f"evaluation-{name}.json", content)
 
     def write_measures(self, split: str, found: Mapping[str, Any]) -> None:
         """Keep what was measured on a split, beside what was measured before."""

@@ -57,6 +57,29 @@ def test_annealing_stands_beside_the_estimate(digits_run: Path) -> None:
     assert "10 rows made by the model" in people
 
 
+@pytest.mark.usefixtures("_plain_report")
+@pytest.mark.parametrize("codes", ["relaxed-bernoulli", "categorical"])
+def test_a_relaxed_run_is_scored_with_discrete_latents(codes: str) -> None:
+    posterior = "relaxed-categorical" if codes == "categorical" else codes
+    succeed("train", "digits", *TINY, "--prior", codes, "--posterior", posterior, "--run", "run")
+    flags = ("evaluate", "run", "--samples", 50, "--no-baselines")
+    soft = json.loads(succeed(*flags, "--json").out)
+    hard = json.loads(succeed(*flags, "--discrete", "--json").out)
+    assert soft["latent_space"] == f"relaxed {hard['latent_space']}"
+    assert (soft["discrete"], hard["discrete"]) == (False, True)
+    assert soft["log_likelihood"] != hard["log_likelihood"]
+    assert "evaluate --discrete gives those of discrete codes" in succeed(*flags).out
+    assert "its discrete counterpart, log-likelihood" in succeed(*flags, "--discrete").out
+    # The run's own figures stay what they were.
+    assert json.loads(Path("run/evaluation-test.json").read_text())["log_likelihood"] == soft["log_likelihood"]
+    assert json.loads(Path("run/evaluation-test-discrete.json").read_text()) | {"seconds": 0} == hard | {"seconds": 0}
+
+
+def test_latents_that_relax_nothing_are_not_discrete(digits_run: Path) -> None:
+    assert "prior 'standard' is over real vectors" in refuse("evaluate", digits_run, "--discrete")
+    assert "leave one out" in refuse("evaluate", digits_run, "--discrete", "--measure", "probes")
+
+
 def test_an_estimator_that_is_none_is_refused(digits_run: Path) -> None:
     assert "did you mean 'bdmc'" in refuse("evaluate", digits_run, "--estimator", "bmdc")
     assert "'posterior', 'prior'" in refuse("evaluate", digits_run, "--start", "nowhere")

@@ -60,7 +60,7 @@ def test_a_score_density_has_the_gradient_of_the_parameters_alone() -> None:
 
 
 def test_what_cannot_be_drawn_as_asked_is_refused_with_the_remedy() -> None:
-    with pytest.raises(CompositionError, match="no reparameterised draw; use a score-function gradient"):
+    with pytest.raises(CompositionError, match="no reparameterised draw; use a score function"):
         rsample_with_log_prob(Independent(Bernoulli(torch.full((4, 3), 0.5)), 1), 2)
     with pytest.raises(CompositionError, match=r"cannot hold its parameters constant .* use gradient=pathwise"):
         rsample_with_log_prob(Independent(Normal(torch.zeros(4, 3), 1.0), 1), 2, Draw.STOPPED)

@@ -7,9 +7,10 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Bernoulli, Distribution, Normal, kl_divergence
 
 from nelbo.distributions import DiagonalNormal, LogitBernoulli, StandardNormal, rate
+from nelbo.distributions.binary_codes import BernoulliCodes
 from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.kl import _TABLE
@@ -101,6 +102,7 @@ def others() -> dict[str, tuple[Distribution, Distribution]]:
         ),
         "dirichlet and dirichlet": (Dirichlet(0.5 * loc + 0.5), Dirichlet(0.5 * random(3, seed=4))),
         "one-hot and one-hot": (StraightThroughOneHot(raw, 0.7), StraightThroughOneHot(random(3, 3, seed=4), 1.0)),
+        "bernoulli and bernoulli": (BernoulliCodes(2 * loc), BernoulliCodes(random(3, seed=4))),
         "laplace and laplace": (families["laplace"], laplace),
         "diagonal and laplace": (DiagonalNormal(loc, log_scale), laplace),
         "fisher and uniform": (VonMisesFisher(direction, kappa), SphereUniform(3, loc)),
@@ -119,7 +121,7 @@ def test_every_pair_of_the_table_is_tested() -> None:
 def test_rates_of_other_families_are_what_monte_carlo_finds(pair: str) -> None:
     torch.manual_seed(0)
     q, p = OTHERS[pair]
-    z = q.rsample(torch.Size((100_000,)))
+    z = q.sample(torch.Size((100_000,)))
     draws = q.log_prob(z) - p.log_prob(z)
     error = draws.std(0) / math.sqrt(len(draws))
     found = rate(q, p)
@@ -138,6 +140,19 @@ def test_rates_of_gammas_betas_and_dirichlets_are_torchs() -> None:
     torch.testing.assert_close(found, kl_divergence(peers.Beta(a, b), peers.Beta(c, d)).T)
     found = rate(Dirichlet(a.log()), Dirichlet(c.log()))
     torch.testing.assert_close(found, kl_divergence(peers.Dirichlet(a), peers.Dirichlet(c)).unsqueeze(0))
+
+
+@pytest.mark.parametrize("size", [0.0, 3.0, 100.0, 1e4])
+def test_the_rate_of_binary_codes_is_torchs_and_keeps_its_digits_at_extremes(size: float) -> None:
+    a, b = size * random(5, 3, seed=0), random(3, seed=1)
+    peer = kl_divergence(Bernoulli(logits=a), Bernoulli(logits=b.expand(5, 3))).T
+    single = a.float().requires_grad_()
+    found = rate(BernoulliCodes(single), BernoulliCodes(b.float()))
+    assert found is not None
+    (gradient,) = torch.autograd.grad(found.sum(), single)
+    assert bool(torch.isfinite(gradient).all())
+    torch.testing.assert_close(found.double(), peer, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(rate(BernoulliCodes(a), BernoulliCodes(b)), peer, rtol=1e-10, atol=1e-12)
 
 
 ENDS = {

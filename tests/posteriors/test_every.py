@@ -50,12 +50,27 @@ def test_it_can_hold_its_parameters_constant_where_it_says_so(name: str) -> None
     assert not held.requires_grad
 
 
+@pytest.mark.parametrize("name", POSTERIORS)
+def test_its_draws_have_a_gradient_where_it_says_so(name: str) -> None:
+    posterior: Posterior = build(prepared(name).objective_spec["model"]["posterior"])
+    q = posterior(torch.rand(3, 1, 8, 8))
+    if not posterior.is_reparameterised:
+        with pytest.raises(CompositionError, match="no reparameterised draw"):
+            rsample_with_log_prob(q, 2)
+        return
+    z, _ = rsample_with_log_prob(q, 2, density=False)
+    assert z.requires_grad
+
+
 @pytest.mark.parametrize("name", WITH_DENSITY)
 @pytest.mark.parametrize("objective", ["elbo:gradient=stl", "elbo:gradient=dreg", "iwae:samples=3,gradient=dreg"])
 def test_a_gradient_that_needs_its_parameters_held_is_refused_when_built_or_works(name: str, objective: str) -> None:
     job = prepared(name, objective=objective)
     if not POSTERIORS[name].can_stop:
-        with pytest.raises(CompositionError, match=r"use gradient=pathwise, or e\.g\. --posterior planar"):
+        ways = r"use gradient=pathwise, or e\.g\. --posterior planar"
+        if not POSTERIORS[name].is_reparameterised:
+            ways = r"discrete; give a score function, e\.g\. --objective elbo:samples=5,gradient=vimco"
+        with pytest.raises(CompositionError, match=ways):
             job.build()
         return
     built, batch = job.build(), next(iter(job.batches("train").fixed()))
@@ -67,3 +82,5 @@ def test_a_gradient_that_needs_its_parameters_held_is_refused_when_built_or_work
 def test_some_can_and_some_cannot() -> None:
     assert POSTERIORS["planar"].can_stop  # which the refusal names
     assert not POSTERIORS["iaf"].can_stop
+    assert not POSTERIORS["bernoulli"].is_reparameterised
+    assert POSTERIORS["relaxed-bernoulli"].is_reparameterised  # which the refusal names

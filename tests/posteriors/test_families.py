@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.networks import MLP
 from nelbo.posteriors import (
+    BernoulliPosterior,
     BetaPosterior,
     CauchyPosterior,
     DirichletPosterior,
@@ -20,6 +22,7 @@ from nelbo.posteriors import (
     LogisticPosterior,
     LogNormalPosterior,
     LowRankGaussianPosterior,
+    RelaxedBernoulliPosterior,
     StraightThroughCategoricalPosterior,
     StudentTPosterior,
     VonMisesFisherPosterior,
@@ -89,6 +92,15 @@ def test_one_hot_codes_have_logits_group_by_group() -> None:
     assert q.temperature == 0.3
 
 
+def test_binary_codes_have_log_odds_and_so_has_their_relaxation() -> None:
+    network, x = MLP(5, 3), torch.randn(4, 5)
+    torch.testing.assert_close(BernoulliPosterior(network, 3)(x).logits, network(x))
+    q, z = RelaxedBernoulliPosterior(network, 3, temperature=0.3)(x), torch.randn(6, 4, 3)
+    peer = LogitRelaxedBernoulli(torch.tensor(0.3), logits=network(x))
+    torch.testing.assert_close(q.log_prob(z), peer.log_prob(z).sum(-1))
+    torch.testing.assert_close(q.mean, network(x) / 0.3)
+
+
 @pytest.mark.parametrize("posterior", ["low-rank-gaussian:rank=3", "student-t:freedom=3"])
 def test_an_option_reaches_the_posterior_and_the_size_of_its_network(posterior: str) -> None:
     settings = {"source": "levels", "latent": 3, "hidden": (4,), "epochs": 1, "posterior": posterior}
@@ -112,6 +124,10 @@ def test_what_cannot_be_is_refused_with_the_remedy() -> None:
             kind(MLP(5, 2), 1)
     with pytest.raises(ConfigError, match="--posterior straight-through-categorical:groups=20"):
         StraightThroughCategoricalPosterior(MLP(5, 6), 6, groups=4)
+    with pytest.raises(ConfigError, match=r"temperature above 0.*--posterior relaxed-bernoulli:temperature=0.5"):
+        RelaxedBernoulliPosterior(MLP(5, 3), 3, temperature=0.0)
+    with pytest.raises(CompositionError, match="a Bernoulli posterior over 3 latent dimensions needs a network with 3"):
+        BernoulliPosterior(MLP(5, 6), 3)
     with pytest.raises(CompositionError, match="a Laplace posterior over 3 latent dimensions needs a network with 6"):
         LaplacePosterior(MLP(5, 5), 3)
 
@@ -128,10 +144,12 @@ SINGLE = [
     DirichletPosterior,
     LogisticNormalPosterior,
     StraightThroughCategoricalPosterior,
+    BernoulliPosterior,
+    RelaxedBernoulliPosterior,
 ]
 
 
 @pytest.mark.parametrize("kind", SINGLE)
 def test_parameters_are_in_single_precision_under_a_reduced_network(kind: type[LaplacePosterior]) -> None:
     q = kind(MLP(5, kind.outputs(3)).bfloat16(), 3)(torch.randn(4, 5).bfloat16())
-    assert q.mean.dtype == q.variance.dtype == q.rsample().dtype == torch.float32
+    assert q.mean.dtype == q.variance.dtype == q.sample().dtype == torch.float32

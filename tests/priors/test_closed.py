@@ -1,4 +1,4 @@
-"""Normal, Laplace, Cauchy, gamma, Dirichlet, spherical and one-hot priors: closed densities against SciPy."""
+"""Normal, Laplace, Cauchy, gamma, Dirichlet, spherical, one-hot, Bernoulli priors: closed densities against SciPy."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import pytest
 import torch
 from scipy import stats
 from scipy.special import gamma
+from torch.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 
 from nelbo.core import Prior
 from nelbo.distributions import StandardNormal
 from nelbo.errors import ConfigError
 from nelbo.priors import (
+    BernoulliPrior,
     CauchyPrior,
     DirichletPrior,
     GammaPrior,
@@ -21,6 +23,7 @@ from nelbo.priors import (
     LaplacePrior,
     NormalPrior,
     OneHotPrior,
+    RelaxedBernoulliPrior,
 )
 
 
@@ -82,6 +85,37 @@ def test_a_one_hot_prior_gives_every_code_the_same_mass() -> None:
     torch.testing.assert_close(prior.code(z), z)
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_bernoulli_prior_is_scipys_and_learns_its_log_odds(learned: bool) -> None:
+    prior = BernoulliPrior(3, 0.2, learned)
+    z = prior().sample((50,))
+    expected = stats.bernoulli(0.2).logpmf(z.numpy()).sum(-1)
+    np.testing.assert_allclose(prior().log_prob(z).detach(), expected, rtol=1e-5)
+    torch.testing.assert_close(prior.code(z), z)
+    assert len(list(prior.parameters())) == learned
+    assert ("logits" in prior.state_dict()) is learned
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("probability", [0.2, 0.5])
+def test_a_relaxed_bernoulli_prior_is_torchs_over_log_odds(temperature: float, probability: float) -> None:
+    prior = RelaxedBernoulliPrior(3, probability, temperature=temperature).double()
+    torch.manual_seed(0)
+    z = prior().sample((20_000,))
+    peer = LogitRelaxedBernoulli(torch.tensor(temperature).double(), torch.tensor(probability).double())
+    torch.testing.assert_close(prior().log_prob(z), peer.log_prob(z).sum(-1), rtol=1e-6, atol=1e-6)
+    codes = prior.code(z)
+    assert bool(((codes > 0) & (codes < 1)).all() or temperature < 0.5)
+    error = (probability * (1 - probability) / z.numel()) ** 0.5
+    assert abs(float((codes > 0.5).double().mean()) - probability) < 4.5 * error
+
+
+def test_relaxed_log_odds_are_learned() -> None:
+    prior = RelaxedBernoulliPrior(3, learned=True)
+    prior().log_prob(torch.randn(4, 3)).sum().backward()
+    assert bool(prior.get_parameter("logits").grad.all())  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("dim", [2, 3, 10])
 def test_a_spherical_prior_is_one_over_the_area(dim: int) -> None:
     prior = HyperspherePrior(dim)
@@ -93,7 +127,17 @@ def test_a_spherical_prior_is_one_over_the_area(dim: int) -> None:
 
 
 def test_priors_follow_their_modules_type() -> None:
-    for kind in (LaplacePrior, HyperspherePrior, NormalPrior, CauchyPrior, GammaPrior, DirichletPrior, OneHotPrior):
+    for kind in (
+        LaplacePrior,
+        HyperspherePrior,
+        NormalPrior,
+        CauchyPrior,
+        GammaPrior,
+        DirichletPrior,
+        OneHotPrior,
+        BernoulliPrior,
+        RelaxedBernoulliPrior,
+    ):
         prior = kind(3).double()
         assert prior().sample((2,)).dtype == torch.float64
 
@@ -111,6 +155,12 @@ def test_priors_follow_their_modules_type() -> None:
         lambda: DirichletPrior(1),
         lambda: DirichletPrior(2, 0.0),
         lambda: OneHotPrior(6, groups=4),
+        lambda: BernoulliPrior(0),
+        lambda: BernoulliPrior(2, 0.0),
+        lambda: BernoulliPrior(2, 1.0),
+        lambda: RelaxedBernoulliPrior(0),
+        lambda: RelaxedBernoulliPrior(2, 1.0),
+        lambda: RelaxedBernoulliPrior(2, temperature=0.0),
     ],
 )
 def test_nothing_is_made_of_nothing(make: Callable[[], Prior]) -> None:

@@ -22,12 +22,16 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "prior/gamma": ("ranganath2015",),
     "prior/dirichlet": ("joo2020",),
     "prior/one-hot": ("jang2017",),
+    "prior/bernoulli": ("mnih2014",),
+    "prior/relaxed-bernoulli": ("maddison2017",),
     "posterior/gaussian": ("kingma2014",),
     "posterior/full-gaussian": ("kingma2019",),
     "posterior/delta": ("hinton2006",),
     "posterior/kumaraswamy": ("nalisnick2017",),
     "posterior/iaf": ("kingma2016",),
     "posterior/relaxed-categorical": ("maddison2017", "jang2017"),
+    "posterior/bernoulli": ("mnih2014",),
+    "posterior/relaxed-bernoulli": ("maddison2017", "jang2017"),
     "posterior/planar": ("rezende2015",),
     "posterior/householder": ("tomczak2016",),
     "posterior/spline": ("durkan2019", "papamakarios2017"),
@@ -195,6 +199,10 @@ SOURCES: Mapping[str, Citation] = _by_key((
     Citation(
         "jang2017", "inproceedings", ("Jang, Eric", "Gu, Shixiang", "Poole, Ben"),
         "Categorical Reparameterization with Gumbel-Softmax", 2017, ICLR, "1611.01144",
+    ),
+    Citation(
+        "mnih2014", "inproceedings", ("Mnih, Andriy", "Gregor, Karol"),
+        "Neural Variational Inference and Learning in Belief Networks", 2014, ICML, "1402.0030",
     ),
     Citation(
         "hoffman2016", "inproceedings", ("Hoffman, Matthew D.", "Johnson, Matthew J."),

@@ -50,6 +50,10 @@ def evaluate(
     per_row: Annotated[Path | None, typer.Option(help="CSV file for the figures of every row.")] = None,
     seed: Annotated[int, typer.Option(help="Of the importance samples.")] = 0,
     baselines: Annotated[bool, typer.Option(help="Put baselines beside the figures.")] = True,
+    discrete: Annotated[
+        bool,
+        typer.Option("--discrete", help="Of a run with relaxed latents: the model with discrete ones, same networks."),
+    ] = False,
     plugin: Plugins = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -59,7 +63,7 @@ def evaluate(
 
     Both are log densities or masses at beta = 1 (higher is better); the reference measure says of what.
     """
-    from nelbo.errors import unknown
+    from nelbo.errors import ConfigError, unknown
     from nelbo.evaluate import Annealing, anneal
     from nelbo.evaluate import evaluate as evaluate_run
     from nelbo.evaluate.annealing import check_annealing
@@ -78,6 +82,8 @@ def evaluate(
     other = None
     if data is not None:
         other = other_data(job, data, label)
+    if measure and discrete:
+        raise ConfigError("--discrete is for the likelihood of a run, and --measure is in its place; leave one out")
     if measure:
         _measure(folder, job, model, measure, split, other, seed, json)
         return
@@ -95,6 +101,7 @@ def evaluate(
             data=other,
             seed=seed,
             with_baselines=baselines,
+            discrete=discrete,
             progress=progress,
         )
     if how is not None:
@@ -141,14 +148,15 @@ def print_evaluation(content: dict[str, Any]) -> None:
     if content["log_likelihood"] is None:
         _print_reconstruction(content)
         return
+    name = "its discrete counterpart" if content["discrete"] else "this model"
     rows: list[list[Any]] = [
         [
-            f"this model, log-likelihood (K = {content['importance_samples']})",
+            f"{name}, log-likelihood (K = {content['importance_samples']})",
             content["log_likelihood"],
             content["standard_error"],
             content["bits_per_dim"],
         ],
-        ["this model, bound", content["bound"], content["bound_standard_error"], None],
+        [f"{name}, bound", content["bound"], content["bound_standard_error"], None],
     ]
     rows += [[b["name"], b["log_likelihood"], b["standard_error"], b["bits_per_dim"]] for b in content["baselines"]]
     title = f"{content['split']}: {content['n']} rows, nats per datum"
@@ -159,6 +167,11 @@ def print_evaluation(content: dict[str, Any]) -> None:
         print(f"per [0, 1] unit: log-likelihood {show(unit['log_likelihood'])}, bound {show(unit['bound'])}")
     _print_tails(content)
     _print_annealed(content)
+    if content["latent_space"].startswith("relaxed"):
+        print(
+            f"note: the latents are {content['latent_space']}, and these are figures of a decoder that reads such; "
+            "nelbo evaluate --discrete gives those of discrete codes"
+        )
     for warning in content["warnings"]:
         print(f"note: {warning}")
     print(

@@ -56,7 +56,8 @@ def rsample_with_log_prob(
 
     Returns
     -------
-    z [K, B, D] and log_qz [K, B] (None where `density` is False).
+    z [K, B, D] and log_qz [K, B] (None where `density` is False). Where no gradient is recorded a draw is a draw,
+    reparameterised or not.
 
     Raises
     ------
@@ -70,9 +71,11 @@ def rsample_with_log_prob(
     elif q.has_rsample:
         # Without broadcasting over one draw, whose gradient would be summed over it.
         z = q.rsample().unsqueeze(0) if samples == 1 else q.rsample((samples,))
+    elif not torch.is_grad_enabled():
+        z = q.sample((samples,))
     else:
         raise CompositionError(
-            f"{type(q).__name__} has no reparameterised draw; use a score-function gradient (gradient=score)"
+            f"{type(q).__name__} has no reparameterised draw; use a score function (gradient=nvil, gradient=vimco)"
         )
     if not density:
         return z, None

@@ -11,10 +11,12 @@ import math
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution
 
 from nelbo.distributions.beta import log_beta
+from nelbo.distributions.binary_codes import BernoulliCodes
 from nelbo.distributions.diagonal_beta import DiagonalBeta
 from nelbo.distributions.flows import Pushed
 from nelbo.distributions.full_normal import FullNormal
@@ -166,6 +168,13 @@ def _one_hot_one_hot(q: StraightThroughOneHot, p: StraightThroughOneHot) -> Tens
     return (log_q.exp() * (log_q - p.log_shares)).sum(-1).transpose(0, -1)
 
 
+def _bernoulli_bernoulli(q: BernoulliCodes, p: BernoulliCodes) -> Tensor:
+    """a log(a / b) + (1 - a) log((1 - a) / (1 - b)), a and b the probabilities of 1, by logarithms of both outcomes."""
+    ones = q.mean * (F.logsigmoid(q.logits) - F.logsigmoid(p.logits))
+    zeros = torch.sigmoid(-q.logits) * (F.logsigmoid(-q.logits) - F.logsigmoid(-p.logits))
+    return (ones + zeros).transpose(0, -1)
+
+
 def _normal_laplace(q: DiagonalNormal, p: DiagonalLaplace) -> Tensor:
     """log(2 s) + E abs(z - m) / s - log(2 pi e sigma^2) / 2, the mean of a folded normal in the middle."""
     gap, sigma = q.loc - p.loc, q.stddev
@@ -205,5 +214,6 @@ _TABLE: dict[tuple[type, type], Callable[..., Tensor]] = {
     (Kumaraswamy, DiagonalBeta): _kumaraswamy_beta,
     (Dirichlet, Dirichlet): _dirichlet_dirichlet,
     (StraightThroughOneHot, StraightThroughOneHot): _one_hot_one_hot,
+    (BernoulliCodes, BernoulliCodes): _bernoulli_bernoulli,
     (VonMisesFisher, SphereUniform): _fisher_uniform,
 }

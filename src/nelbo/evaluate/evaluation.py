@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Model
+from nelbo.core import Model, Space
 from nelbo.data import Batches, Data, DataSpec, evenly
 from nelbo.errors import CompositionError
 from nelbo.evaluate.annealing import (
@@ -74,6 +74,8 @@ class Evaluation:
     bracketed: Bidirectional | None = None  # on as many rows that the model made
     seconds: float = 0.0
     seed: int = 0
+    space: Space = Space.REAL
+    discrete: bool = False  # the figures are those of the model that the trained one relaxes
 
     def as_json(self) -> dict[str, Any]:
         """One plain object; figures that do not exist are null."""
@@ -84,6 +86,8 @@ class Evaluation:
             if self.reconstruction is None
             else finite(standard_error(self.reconstruction)),
             "reference_measure": self.spec.reference_measure(self.density),
+            "latent_space": self.space.value,
+            "discrete": self.discrete,
             "split": self.split,
             "n": len(self.rows),
             "kl": self.latents.rate,
@@ -178,20 +182,25 @@ def evaluate(
     data: Data | None = None,
     seed: int = 0,
     with_baselines: bool = True,
+    discrete: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a fitted model on a split of its own data, or on other data of the same shape.
+
+    With `discrete` the figures are those of the model that this one relaxes: discrete latents, the same networks.
 
     Raises
     ------
     DataError
         If other data are of another shape or kind than the model was trained on.
+    CompositionError
+        If `discrete` is asked of latents that are no relaxation.
     """
     started = time.perf_counter()
     with threads(job.settings.threads):
         batches = _batches(job, split, data)
-        latent = latent_model(model)
-        estimate, latents = evaluate_model(model, batches, samples, seed=seed, progress=progress)
+        latent = latent_model(model).discrete() if discrete else latent_model(model)
+        estimate, latents = evaluate_model(latent, batches, samples, seed=seed, progress=progress)
         train_bound = test_bound = reconstruction = None
         beside: list[Baseline] = []
         if latent.has_density:
@@ -213,6 +222,8 @@ def evaluate(
         baselines=tuple(beside),
         seconds=time.perf_counter() - started,
         seed=seed,
+        space=latent.prior.space,
+        discrete=discrete,
     )
 
 

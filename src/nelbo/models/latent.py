@@ -109,6 +109,11 @@ class LatentVariableModel(Model):
         return self.posterior.can_stop
 
     @property
+    def is_reparameterised(self) -> bool:
+        """Whether draws of q have a gradient, without which an objective needs a score function."""
+        return self.posterior.is_reparameterised
+
+    @property
     def latent(self) -> int:
         """Number of latent dimensions."""
         return max(int(part.stop) for part in self.groups.values())
@@ -117,6 +122,26 @@ class LatentVariableModel(Model):
     def reconstruct(self, batch: Batch) -> Distribution:
         """p(x given z) at the posterior mean."""
         return self.decode(self.encode(batch).mean, batch.context)
+
+    def discrete(self) -> LatentVariableModel:
+        """The model that this one relaxes: discrete latents of the same logits, the very same networks and decoder.
+
+        Its likelihood is not the relaxed one's, of which the bound of the relaxed model says nothing: score it by
+        itself (Maddison, Mnih and Teh (2017), arXiv:1611.00712, section 5).
+
+        Raises
+        ------
+        CompositionError
+            If the latents are no relaxation.
+        """
+        parts = [getattr(part, "discrete", None) for part in (self.prior, self.posterior)]
+        if None in parts:
+            raise CompositionError(
+                f"{_name(self.prior)} is over {self.prior.space.value}, which relax no discrete latents; leave "
+                f"--discrete out, or {_remedy(Space.RELAXED_BINARY)}"
+            )
+        prior, posterior = (make() for make in parts if make is not None)
+        return LatentVariableModel(prior, posterior, self.likelihood).train(self.training)
 
 
 def _name(part: Prior | Posterior) -> str:

@@ -79,8 +79,16 @@ def check_draws(gradient: Gradient, model: Model) -> None:
     Raises
     ------
     CompositionError
-        If it holds the parameters of q constant inside log q, and q cannot.
+        If it differentiates through draws that have no gradient, or holds the parameters of q constant inside log q,
+        and q cannot.
     """
+    if gradient.draw is not Draw.SCORE and not getattr(model, "is_reparameterised", True):
+        raise CompositionError(
+            "a reparameterised gradient (pathwise, stl, dreg) needs draws of z that have one, but those of this "
+            "posterior are discrete; give a score function, e.g. --objective elbo:samples=5,gradient=vimco (or nvil, "
+            "reinforce-average, reinforce), or --objective reweighted-wake-sleep, or relax the latents: --posterior "
+            "relaxed-bernoulli with --prior relaxed-bernoulli"
+        )
     if gradient.draw is Draw.STOPPED and not getattr(model, "can_stop", True):
         raise CompositionError(
             "gradient=stl and gradient=dreg hold the parameters of q constant inside log q, which this posterior, with "

@@ -92,6 +92,7 @@ class PIWAE(SinglePhase):
         super().__init__()
         _needs_draws(samples)
         needs_density("an importance-weighted bound", model)
+        check_draws(Pathwise(), model)
         self.model = model
         self.samples = samples
         self.bound = ImportanceWeighted()

@@ -1,5 +1,6 @@
 """Posteriors q(z given x): recognition models."""
 
+from nelbo.posteriors.bernoulli import BernoulliPosterior, RelaxedBernoulliPosterior
 from nelbo.posteriors.beta import BetaPosterior
 from nelbo.posteriors.categorical import RelaxedCategoricalPosterior, StraightThroughCategoricalPosterior
 from nelbo.posteriors.delta import DeltaPosterior
@@ -25,6 +26,7 @@ from nelbo.posteriors.sylvester import SylvesterPosterior
 from nelbo.posteriors.von_mises_fisher import VonMisesFisherPosterior
 
 __all__ = [
+    "BernoulliPosterior",
     "BetaPosterior",
     "CauchyPosterior",
     "DeltaPosterior",
@@ -44,6 +46,7 @@ __all__ = [
     "LowRankGaussianPosterior",
     "PlanarPosterior",
     "RadialPosterior",
+    "RelaxedBernoulliPosterior",
     "RelaxedCategoricalPosterior",
     "SplinePosterior",
     "StraightThroughCategoricalPosterior",

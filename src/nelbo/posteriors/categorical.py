@@ -88,6 +88,10 @@ class RelaxedCategoricalPosterior(CategoricalPosterior):
     def law(self, logits: Tensor) -> LogConcrete:
         return LogConcrete(logits, self.temperature)
 
+    def discrete(self) -> StraightThroughCategoricalPosterior:
+        """The posterior over one-hot codes with the same logits, whose network it shares."""
+        return StraightThroughCategoricalPosterior(self.network, self.dim, self.groups, self.temperature)
+
 
 @register("posterior/straight-through-categorical")
 @final

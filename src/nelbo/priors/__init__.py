@@ -1,5 +1,6 @@
 """Priors p(z)."""
 
+from nelbo.priors.bernoulli import BernoulliPrior, RelaxedBernoulliPrior
 from nelbo.priors.categorical import CategoricalPrior
 from nelbo.priors.cauchy import CauchyPrior
 from nelbo.priors.conditional import ConditionalPrior
@@ -17,6 +18,7 @@ from nelbo.priors.sticks import StickBreakingPrior
 from nelbo.priors.vamp import VampPrior
 
 __all__ = [
+    "BernoulliPrior",
     "CategoricalPrior",
     "CauchyPrior",
     "ConditionalPrior",
@@ -28,6 +30,7 @@ __all__ = [
     "MixturePrior",
     "NormalPrior",
     "OneHotPrior",
+    "RelaxedBernoulliPrior",
     "SecondStagePrior",
     "StandardNormalPrior",
     "StickBreakingPrior",

@@ -11,6 +11,7 @@ from nelbo.core import Posterior, Space
 from nelbo.distributions.concrete import LogConcrete
 from nelbo.distributions.groups import check_groups, check_temperature, grouped
 from nelbo.priors.fixed import FixedPrior
+from nelbo.priors.one_hot import OneHotPrior
 from nelbo.registry import register
 
 
@@ -51,3 +52,7 @@ class CategoricalPrior(FixedPrior):
     def code(self, z: Tensor) -> Tensor:
         """The relaxed codes, [..., D] -> [..., D]: softmax in each group, also of a mean of logarithms."""
         return torch.softmax(grouped(z, self.groups), -1).flatten(-2)
+
+    def discrete(self) -> OneHotPrior:
+        """The prior over one-hot codes."""
+        return OneHotPrior(self.dim, self.groups)

@@ -9,6 +9,7 @@ from nelbo.reproduce import (
     aevb_mnist,
     altosaar,
     altosaar_iaf,
+    bernoulli_latents,
     counts,
     estimators,
     fashion_bytes,
@@ -39,6 +40,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
         iwae.FULL_REPRODUCTION,
         sigma_vae.REPRODUCTION,
         sticks.REPRODUCTION,
+        bernoulli_latents.REPRODUCTION,
         counts.REPRODUCTION,
         parts.REPRODUCTION,
     )
