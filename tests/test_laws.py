@@ -49,26 +49,32 @@ def test_shapes_are_those_of_the_vocabulary(case: Case) -> None:
 
 @EVERY
 def test_loss_is_a_finite_scalar_and_the_sum_of_its_parts_means(case: Case) -> None:
-    loss = case.objective()(case.batch)
-    assert loss.loss.shape == ()
-    assert bool(torch.isfinite(loss.loss))
-    torch.testing.assert_close(loss.loss, torch.stack([part.mean() for part in loss.parts.values()]).sum())
-    assert loss.bound is not None
-    assert loss.bound.shape == (len(case.batch),)
-    assert not loss.bound.requires_grad
+    losses = [phase(case.batch) for phase in case.objective().phases]
+    for loss in losses:
+        assert loss.loss.shape == ()
+        assert bool(torch.isfinite(loss.loss))
+        torch.testing.assert_close(loss.loss, torch.stack([part.mean() for part in loss.parts.values()]).sum())
+        assert not any(figure.requires_grad for figure in loss.figures.values())
+    bound = losses[0].bound
+    assert bound is not None
+    assert bound.shape == (len(case.batch),)
+    assert not bound.requires_grad
 
 
 @EVERY
-def test_gradients_reach_every_parameter(case: Case) -> None:
+def test_gradients_of_a_phase_reach_every_parameter_it_owns_and_no_other(case: Case) -> None:
     objective = case.objective().train()
-    objective(case.batch).loss.backward()
-    silent = [
-        name for name, p in objective.named_parameters() if p.grad is None or not bool(torch.isfinite(p.grad).all())
-    ]
-    assert silent == []
-    # A single rectified unit may be off for all rows; a whole layer may not.
-    still = [name for name, p in objective.named_parameters() if p.grad is not None and not bool(p.grad.any())]
-    assert still == []
+    owned = [id(p) for phase in objective.phases for p in phase.parameters()]
+    assert sorted(owned) == sorted(id(p) for p in objective.parameters())  # each has one owner
+    for phase in objective.phases:
+        objective.zero_grad()
+        phase(case.batch).loss.backward()
+        own = {id(p) for p in phase.parameters()}
+        moved = {name: p for name, p in objective.named_parameters() if p.grad is not None}
+        assert {id(p) for p in moved.values()} == own
+        assert [name for name, p in moved.items() if not bool(torch.isfinite(p.grad).all())] == []
+        # A single rectified unit may be off for all rows; a whole layer may not.
+        assert [name for name, p in moved.items() if not bool(p.grad.any())] == []
 
 
 @EVERY
@@ -84,7 +90,7 @@ def test_a_loaded_model_gives_the_very_same_output(case: Case, tmp_path: Path) -
 def test_running_statistics_are_saved_with_the_weights(case: Case, tmp_path: Path) -> None:
     objective = case.objective().train()
     with torch.no_grad():
-        objective(case.batch)  # moves the statistics of the batch norms
+        objective.phases[0](case.batch)  # moves the statistics of the batch norms
     model = model_of(objective.eval())
     save_model(tmp_path, model, case.job.spec)
     assert outputs(load_model(tmp_path), case.batch).equal(outputs(model, case.batch))

@@ -20,7 +20,7 @@ WRONG = {int: ("abc", "2.5", "true", "-1", "2+3"), float: ("abc", "true", "inf",
 
 def _cases() -> list[tuple[str, str, str]]:
     found = []
-    for kind in ("prior", "posterior", "likelihood"):
+    for kind in ("prior", "posterior", "likelihood", "regulariser"):
         for name, cls in registered(kind):
             hints = get_type_hints(cls.__init__)  # type: ignore[misc]
             for option in set(inspect.signature(cls).parameters) - decided(f"{kind}/{name}"):
@@ -37,7 +37,9 @@ def test_a_wrong_type_or_size_is_refused_in_one_sentence(kind: str, name: str, o
     cls: Any = lookup(f"{kind}/{name}")
     settings = {kind: f"{name}:{option}", "latent": 4}
     data = "bytes"
-    if kind == "likelihood":
+    if kind == "regulariser":
+        settings = {"objective": settings[kind], "latent": 4}
+    elif kind == "likelihood":
         data = min(each.value for each in cls.fits).replace(Kind.BYTE, "bytes")
     else:
         other = {"prior": "posterior", "posterior": "prior"}[kind]

@@ -10,6 +10,7 @@ from nelbo.citations import of_part
 from nelbo.core import Posterior, Prior
 from nelbo.networks import halves, names, options
 from nelbo.parts import KINDS, Part, catalogue
+from nelbo.recipes import HOSTS, objectives
 from nelbo.registry import lookup, parse_part, registered
 
 PARTS = [part for kind in KINDS for part in catalogue(kind)]
@@ -20,7 +21,7 @@ def test_every_registered_part_is_listed() -> None:
         (kind, name)
         for kind in KINDS
         for name in (names() if kind == "network" else (name for name, _ in registered(kind)))
-    } - {("objective", "importance")} | {("objective", name) for name, _ in registered("bound")}
+    } - {("objective", "importance")} | {("objective", name) for kind in HOSTS for name, _ in registered(kind)}
 
 
 def test_a_pair_of_networks_is_one_line_whose_options_both_halves_take() -> None:
@@ -34,16 +35,17 @@ def test_a_pair_of_networks_is_one_line_whose_options_both_halves_take() -> None
 def class_of(part: Part) -> type:
     if part.kind == "network":
         return lookup(halves(part.name)[0])
-    bound = part.kind == "objective" and part.name in dict(registered("bound"))
-    return lookup(f"bound/{part.name}" if bound else f"{part.kind}/{part.name}")
+    kind = objectives()[part.name] if part.kind == "objective" else part.kind
+    return lookup(f"{kind}/{part.name}")
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: f"{part.kind}-{part.name}")
 def test_a_part_says_what_it_is(part: Part) -> None:
     assert part.summary
     takes = set(inspect.signature(class_of(part)).parameters)
-    if part.name in dict(registered("bound")):
-        takes |= {"samples", "gradient"}
+    kind = objectives().get(part.name) if part.kind == "objective" else None
+    if kind in HOSTS:
+        takes |= set(inspect.signature(lookup(f"objective/{HOSTS[kind]}")).parameters)
     assert set(part.options) <= takes
     name, options = parse_part(f"{part.name}:{part.option_string}" if part.option_string else part.name)
     assert name == part.name

@@ -209,7 +209,7 @@ def test_a_recipe_says_what_it_is_and_where_it_comes_from(name: str) -> None:
 
 def test_recipes_are_what_they_are_called() -> None:
     made = {case.name: build(case.job.objective_spec) for case in CASES}
-    assert float(made["beta-vae-binary"].beta) == 4.0
+    assert float(made["beta-vae-binary"].get_buffer("regulariser.beta.value")) == 4.0
     assert "ConvTranspose2d" in str(made["conv-vae-levels"])
     assert "ReLU" not in str(made["linear-vae-real"])
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hin
 import numpy as np
 import torch
 
-from nelbo.core import Batch, Posterior, Prior, SinglePhase
+from nelbo.core import Batch, Objective, Posterior, Prior
 from nelbo.data import Column, Data, Kind, load
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import names
@@ -40,7 +40,7 @@ class Case:
         labelled = settings.get("condition") == "label"
         return prepare(resolve(recipe.defaults, SMALL, settings, {"source": self.data}), rows_of(self.data, labelled))
 
-    def objective(self, seed: int = 0) -> SinglePhase:
+    def objective(self, seed: int = 0) -> Objective:
         """A fresh objective in evaluation mode (no dropout, running statistics), weights from `seed`."""
         job = self.job
         if seed != job.settings.seed:
@@ -226,6 +226,16 @@ _OBJECTIVES = (
     "wake-sleep:samples=2",
     "reweighted-wake-sleep:samples=3,sleep=0.3",
     "mcem:transitions=2,leapfrog=3",
+    "free-bits:nats=0.1",
+    "free-bits:nats=0.1,groups=1,gradient=stl",
+    "capacity:nats=3",
+    "beta-tc:samples=2",
+    "beta-tc:estimator=weighted",
+    "dip",
+    "dip:form=ii",
+    "mmd:samples=2",
+    "mmd:alpha=0.5,kernel=rbf",
+    "factor:hidden=8",
 )
 
 

@@ -81,6 +81,7 @@ class Terms:
     kl: Tensor | None = None  # [G, K or 1, B]  closed form (in part, if K), per latent dimension, group or layer
     log_r: Tensor | None = None  # [K, B]  log sample weights, default -log K
     penalties: Mapping[str, Tensor] = field(default_factory=dict)  # in the loss, never in the bound
+    p: Distribution | None = None  # the prior, for what compares draws of it with codes
 
     @property
     def log_weights(self) -> Tensor:
@@ -103,6 +104,7 @@ class Loss:
     loss: Tensor  # scalar to minimise, nats per datum
     bound: Tensor | None  # [B] detached, at beta = 1; None where the objective is not a bound
     parts: Mapping[str, Tensor]  # [B] or [], attached; their means sum to loss
+    figures: Mapping[str, Tensor] = field(default_factory=dict)  # [B] or [], detached: without weights, to be read
 
 
 class Space(StrEnum):
@@ -272,8 +274,9 @@ class Phase(nn.Module, ABC):
 
         def __call__(self, batch: Batch) -> Loss: ...
 
-    def warm_up(self, share: float) -> None:
-        """Set the weights that a warm-up moves to this share of their final values."""
+    def warm_up(self, share: float) -> Mapping[str, float]:
+        """Set the weights that a warm-up moves to this share of their final values; those weights, by name."""
+        return {}
 
 
 class Objective(nn.Module, ABC):

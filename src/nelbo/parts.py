@@ -9,8 +9,9 @@ from typing import Any, final
 
 from nelbo.core import Bound, Draw, Gradient, Space
 from nelbo.networks import halves, names
-from nelbo.objectives import ImportanceObjective
-from nelbo.recipes import decided
+from nelbo.objectives import ELBO, ImportanceObjective
+from nelbo.objectives.regularisers import Regulariser
+from nelbo.recipes import decided, objectives
 from nelbo.registry import lookup, registered
 
 __all__ = ["KINDS", "Part", "catalogue"]
@@ -48,22 +49,31 @@ def catalogue(kind: str) -> Iterator[Part]:
         known = decided(f"{kind}/{name}")
         known = known | {"hidden"} if kind == "network" else known  # --hidden, for both halves
         options = {name: value for name, value in _defaults(cls).items() if name not in known}
-        if issubclass(cls, Bound):
-            options |= {name: value for name, value in _defaults(ImportanceObjective).items() if name not in known}
+        options |= {name: value for name, value in _of_host(cls).items() if name not in known}
         yield Part(kind, name, _summary(cls), _serves(cls), _reference(cls), options)
 
 
 def _by_name(kind: str) -> Iterable[tuple[str, type]]:
     """Registered classes by the name a part string gives them; of a pair of networks, the encoder.
 
-    An importance-weighted bound is an objective by its own name.
+    An importance-weighted bound is an objective by its own name, and so is a regulariser.
     """
     if kind == "network":
         return ((name, lookup(halves(name)[0])) for name in names())
     if kind == "objective":
-        named = {**dict(registered(kind)), **dict(registered("bound"))}
-        return sorted((name, cls) for name, cls in named.items() if cls is not ImportanceObjective)
+        return sorted((name, lookup(f"{each}/{name}")) for name, each in objectives().items())
     return registered(kind)
+
+
+def _of_host(cls: type) -> dict[str, Any]:
+    """What the objective that takes such a part has options for."""
+    if issubclass(cls, Bound):
+        return _defaults(ImportanceObjective)
+    if not issubclass(cls, Regulariser):
+        return {}
+    closed = {"kl"} if cls.reads_densities else set()
+    alone = {"gradient"} if len(cls.draws) == 1 else set()
+    return {name: value for name, value in _defaults(ELBO).items() if name not in {"beta", *closed, *alone}}
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -172,33 +172,55 @@ def _flag(transform: str) -> str:
     return "--binarize dynamic" if transform == "binarize" else f"--transform {transform}"
 
 
+# Kinds of parts that are objectives by their own name: each is handed, under the name of its kind, to an objective.
+HOSTS: Mapping[str, str] = {"bound": "importance", "regulariser": "elbo"}
+
+
+def objectives() -> dict[str, str]:
+    """What `--objective` takes, and the kind of each: `objective`, or one of `HOSTS`."""
+    named = {name: kind for kind in ("objective", *HOSTS) for name, _ in registered(kind)}
+    del named["importance"]  # nothing without its bound
+    return named
+
+
 def _objective(data: DataSpec, settings: Settings, model: Spec) -> Spec:
-    """The objective of a name, or the importance-weighted one with the bound of that name, and its estimators."""
+    """The objective of a name, or that which takes the part of that name, with its estimators."""
     name, options = parse_part(settings.objective)
+    kind = objectives().get(name)
+    if kind is None:
+        raise unknown("objective", name, sorted(objectives()))
     known: dict[str, Any] = {"model": model, "samples": settings.samples, "beta": settings.beta}
     known["reading"] = _reading(data)
     if (gradient := options.pop("gradient", None)) is not None:
         known["gradient"] = _filled(f"gradient/{gradient}", {}, {"network": _encoder(data, settings, 1)})
-    if name == "elbo":
+    cls = lookup(f"{kind}/{name}")
+    weighs_kl = "beta" in _takes(cls) and not getattr(cls, "own_beta", False)
+    if kind in HOSTS:
+        beta = known.pop("beta")
+        known[kind] = _handed(kind, name, options, {"rows": data.rows, "beta": beta if weighs_kl else None})
+        name = HOSTS[kind]
+    if not weighs_kl and settings.beta != 1:
+        raise CompositionError(
+            f"--objective {settings.objective} has no beta that weighs the KL alone, so --beta means nothing; leave it "
+            "out, or use --objective elbo"
+        )
+    takes = _takes(lookup(f"objective/{name}"))
+    if "kl" in takes and (kind == "objective" or "kl" in options):
         kl = options.pop("kl", "analytic" if gradient is None else "sampled")
         known["kl"] = _filled(f"kl/{kl}", {}, {})
-    bounds = dict(registered("bound"))
-    known_names = {*dict(registered("objective")), *bounds} - {"importance"}
-    if name not in known_names:
-        raise unknown("objective", name, sorted(known_names))
-    if name in bounds:
-        own = {option: options.pop(option) for option in _takes(lookup(f"bound/{name}")) if option in options}
-        known["bound"] = _filled(f"bound/{name}", own, {})
-        name = "importance"
-    takes = _takes(lookup(f"objective/{name}"))
     if "gradient" in known and "gradient" not in takes:
         raise CompositionError(f"--objective {name} has no choice of gradient; leave gradient={gradient} out")
-    if "beta" not in takes and (settings.beta != 1 or settings.warmup != "none"):
-        raise CompositionError(
-            f"--objective {settings.objective} has no beta, so --beta and --warmup mean nothing; leave them out, or "
-            "use --objective elbo"
-        )
     return _filled(f"objective/{name}", options, known)
+
+
+def _handed(kind: str, name: str, options: dict[str, Any], known: Mapping[str, Any]) -> Spec:
+    """The part that is an objective by its own name; its options are taken out of those that were given."""
+    own = _takes(lookup(f"{kind}/{name}"))
+    takes = {*own, *_takes(lookup(f"objective/{HOSTS[kind]}"))} - DECIDED - ({"beta"} - {*own})
+    for option in options:
+        if option not in takes:
+            raise unknown(f"option of objective/{name}:", option, takes, ConfigError)
+    return _filled(f"{kind}/{name}", {option: options.pop(option) for option in own if option in options}, known)
 
 
 def _reading(data: DataSpec) -> Spec | None:
@@ -369,8 +391,8 @@ def _takes(cls: type) -> list[str]:
 
 # What the data and the other settings decide; the rest of a constructor's arguments are options of a part string.
 DECIDED = frozenset(
-    {"model", "bound", "reading", "network", "shape", "dim", "in_features", "out_features", "parameters", "context",
-     "bounded", "shift", "log_shift", "log_scale", "levels"}
+    {"model", "bound", "regulariser", "rows", "reading", "network", "shape", "dim", "in_features", "out_features",
+     "parameters", "context", "bounded", "shift", "log_shift", "log_scale", "levels"}
 )  # fmt: skip
 
 

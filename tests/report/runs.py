@@ -41,7 +41,7 @@ def metrics(
             "step": 1000 * epoch,
             "train": {"loss": -inside, "bound": inside, "likelihood": inside + 10, "kl": 10.0},
             "validation": {"loss": -outside, "bound": outside, "likelihood": outside + 10, "kl": 10.0},
-            "beta": 1.0,
+            "weights": {"beta": 1.0},
             "lr": lr,
             "samples_per_second": 1e4,
             "seconds": float(epoch),

@@ -65,12 +65,27 @@ def test_the_gap_grows_from_the_best_epoch_on() -> None:
     assert found.gap_growth() == pytest.approx(19 - 0)
 
 
-def test_warm_up_is_left_out_of_the_course() -> None:
+@pytest.mark.parametrize("kept", ["beta", "capacity", "of an earlier version"])
+def test_warm_up_is_left_out_of_the_course(kept: str) -> None:
     records = metrics([float(-abs(epoch - 20)) for epoch in range(100)])
-    for record in records[:60]:
-        record["beta"] = record["epoch"] / 60 * 0.99
+    for record in records:
+        weight = min(1.0, record["epoch"] / 60)
+        record["weights"] = {"still": 2.0, kept: weight}
+        if kept == "of an earlier version":
+            del record["weights"]
+            record["beta"] = weight
     assert History(records, {}).late_rise() is None
     assert History(records, {}).fall() > 0
+
+
+def test_whether_the_loss_is_the_bound_is_read_off_the_figures() -> None:
+    for added, same in ((0.0, True), (0.01, False)):
+        records = metrics([-90.0, -80.0])
+        for record in records:
+            record["validation"]["loss"] += added
+        assert History(records, {}).loss_is_bound is same
+    del records[-1]["validation"]["bound"]
+    assert not History(records, {}).loss_is_bound
 
 
 def test_what_flattens_with_its_learning_rate_is_told_from_what_levels_off() -> None:

@@ -206,6 +206,26 @@ def test_every_shape_of_data_and_latent_space_is_served(
     assert page(fitted(tmp_path / "run", samples=0, source=str(source), **small)).of("section")
 
 
+@pytest.mark.parametrize(
+    ("objective", "weights", "warmup"),
+    [
+        ("factor:hidden=8", ["beta, of 1"], "linear:0.5"),
+        ("capacity:nats=3", ["capacity, of 3"], "linear:0.5"),
+        ("beta-tc", ["alpha, of 1", "beta, of 6", "gamma, of 1"], "none"),
+        ("mmd", [], "none"),
+    ],
+)
+def test_objectives_with_penalties_and_phases_are_reported(
+    tmp_path: Path, objective: str, weights: list[str], warmup: str
+) -> None:
+    found = page(fitted(tmp_path / "run", samples=0, objective=objective, warmup=warmup))
+    assert f"What was minimised is another objective, {objective}." in found.text
+    assert f"Trained with the objective {objective}" in found.text
+    shown = [text for text in re.findall(r"[a-z]+(?: [a-z]+)?, of [\d.]+", found.source) if "rate" not in text]
+    assert sorted({text.strip() for text in shown}) == weights
+    assert not re.search(r"\bnan\b", found.source, re.IGNORECASE)
+
+
 def test_a_constant_column_is_left_out_of_the_reconstructions(table_page: Page) -> None:
     assert "1 column constant over the test rows is left out" in table_page.text
 

@@ -146,6 +146,35 @@ def test_collapse_under_a_large_beta_gets_a_smaller_beta() -> None:
     assert "--beta 1" in commands(verdict(figures=figures, recipe="beta-vae"))
 
 
+def test_collapse_under_an_objective_that_has_no_warm_up_gets_none() -> None:
+    figures = evaluation(kl_per_latent=[0.0] * 4, variance_of_means=[0.0] * 4, active_units=0)
+    records = [{**record, "weights": {}} for record in metrics(LEVEL)]
+    found = judge(config(objective="iwae"), records, figures, state(LEVEL), "runs/x")
+    assert "--warmup" not in commands(found)
+    assert "--lr" in commands(found)
+
+
+def test_another_objective_than_the_bound_is_told_and_its_alternative() -> None:
+    records = metrics(LEVEL)
+    for record in records:
+        for part in ("train", "validation"):
+            record[part]["loss"] += 2.0  # a penalty
+    found = judge(config(objective="factor:gamma=5"), records, evaluation(), state(LEVEL), "runs/x")
+    assert "Trained with the objective factor:gamma=5, at some cost in likelihood" in told(found)
+    assert "validation objective had levelled off" in told(found)
+    assert any("--objective" not in step.command and "bound alone" in step.why for step in found.next_steps)
+    assert "objective" not in told(verdict(figures=evaluation(), objective="iwae"))  # its loss is its bound
+
+
+def test_an_objective_without_a_bound_has_none_to_be_held_against() -> None:
+    records = metrics(LEVEL)
+    for record in records:
+        for part in ("train", "validation"):
+            del record[part]["bound"], record[part]["kl"]
+    found = judge(config(objective="mmd", posterior="delta"), records, None, state(LEVEL), "runs/x")
+    assert "at some cost in likelihood" not in told(found)
+
+
 def test_latents_in_full_use_ask_for_more_of_them() -> None:
     figures = evaluation(kl_per_latent=[2.0] * 4, variance_of_means=[1.0] * 4, active_units=4)
     assert "--latent 32" in commands(

@@ -22,7 +22,7 @@ def losses(beta: float) -> tuple[list[Loss], np.ndarray, np.ndarray]:
     for rows in (slice(0, 10), slice(10, 20), slice(20, 25)):
         likelihood, divergence = torch.tensor(log_px[rows]), torch.tensor(kl[rows])
         parts = {"likelihood": -likelihood, "kl": beta * divergence, "extra": torch.tensor(2.0)}
-        made.append(Loss(torch.tensor(0.0), likelihood - divergence, parts))
+        made.append(Loss(torch.tensor(0.0), likelihood - divergence, parts, {"kl": divergence}))
     return made, log_px, kl
 
 
@@ -51,7 +51,7 @@ def test_a_long_epoch_is_added_up_in_double_precision() -> None:
 
 
 def record(epoch: int) -> EpochRecord:
-    return EpochRecord(epoch, 3 * epoch, {"loss": 1.5}, {"loss": 1.6}, 1.0, 1e-3, 1e4, 0.5)
+    return EpochRecord(epoch, 3 * epoch, {"loss": 1.5}, {"loss": 1.6}, {"beta": 1.0}, 1e-3, 1e4, 0.5)
 
 
 def test_every_epoch_is_one_line_of_json(tmp_path: Path) -> None:

@@ -27,6 +27,10 @@ SETTINGS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "dynamic-binarisation": ("levels", {"binarize": "dynamic"}),
     "dequantised-sampled-kl": ("levels", {"transform": "dequantize", "objective": "elbo:kl=sampled", "samples": 2}),
     "warmup": ("binary", {"warmup": "linear:0.8", "beta": 3.0}),
+    "capacity": ("binary", {"objective": "capacity:nats=2", "warmup": "linear:0.8"}),
+    "prior-draws": ("binary", {"objective": "mmd"}),
+    "two-phases": ("binary", {"objective": "factor:hidden=8", "beta": 2.0, "warmup": "linear:0.8"}),
+    "two-phases-conv": ("levels", {"objective": "factor:hidden=8", "network": "conv:dropout=0.3"}),
     "rmsprop": ("real", {"optimizer": "rmsprop:centered=true,momentum=0.5"}),
     "adagrad": ("real", {"optimizer": "adagrad", "lr": 0.02}),
     "amsgrad": ("real", {"optimizer": "adamw:amsgrad=true"}),
@@ -82,16 +86,19 @@ def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_does(na
     assert all(state.best_weights[key].equal(value) for key, value in whole_state.best_weights.items())
 
 
-def test_a_checkpoint_is_a_function_of_the_job_whatever_the_interruptions(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["conv-dropout", "two-phases-conv"])
+def test_a_checkpoint_is_a_function_of_the_job_whatever_the_interruptions(name: str, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
-    train(job("conv-dropout"), checkpoint=whole)
+    train(job(name), checkpoint=whole)
     for epoch in (1, 2, 4):
         with pytest.raises(KeyboardInterrupt):
-            train(job("conv-dropout"), checkpoint=cut, resume=cut.exists(), listeners=[Interrupt(epoch)])
-    train(job("conv-dropout"), checkpoint=cut, resume=True)
+            train(job(name), checkpoint=cut, resume=cut.exists(), listeners=[Interrupt(epoch)])
+    train(job(name), checkpoint=cut, resume=True)
     expected, found = read_tensors(whole)[0], read_tensors(cut)[0]
     assert found.keys() == expected.keys()
-    assert [name for name in expected if not found[name].equal(expected[name])] == []
+    assert [key for key in expected if not found[key].equal(expected[key])] == []
+    phases = {key.split("/")[1] for key in found if key.startswith("optimiser/")}
+    assert phases == ({"main", "discriminator"} if "two" in name else {"main"})
 
 
 def test_a_run_resumed_after_its_end_stays_as_it_is(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ def by_hand(job: Job, warmup: int = 0, clip: float | None = None) -> list[dict[s
         objective.train()
         for batch in batches.epoch(epoch):
             adam.param_groups[0]["lr"] = settings.lr * (1 + math.cos(math.pi * step / total)) / 2
-            objective.beta.fill_(settings.beta * min(1.0, step / warmup) if warmup else settings.beta)
+            beta = settings.beta * min(1.0, step / warmup) if warmup else settings.beta
+            objective.get_buffer("regulariser.beta.value").fill_(beta)
             adam.zero_grad()
             objective(batch).loss.backward()
             if clip is not None:
@@ -114,8 +115,8 @@ def test_a_run_of_steps_makes_exactly_as_many(tmp_path: Path) -> None:
 def test_beta_rises_over_the_warmup_and_ends_at_its_final_value() -> None:
     objective, _, recorder = run(beta=2.0, warmup=f"linear:{2 * STEPS}steps")
     # Of the last step of each epoch: steps 2, 5, 8, ... of 6.
-    assert [record.beta for record in recorder.records] == pytest.approx([2 * 2 / 6, 2 * 5 / 6, 2, 2, 2])
-    assert float(objective.get_buffer("beta")) == 2.0
+    assert [record.weights["beta"] for record in recorder.records] == pytest.approx([2 * 2 / 6, 2 * 5 / 6, 2, 2, 2])
+    assert float(objective.get_buffer("regulariser.beta.value")) == 2.0
 
 
 def test_validation_is_at_the_final_beta_during_the_warmup() -> None:
@@ -170,7 +171,7 @@ def test_patience_runs_out_after_as_many_epochs_without_improvement() -> None:
 def test_patience_starts_after_the_warmup() -> None:
     _, state, recorder = run(epochs=20, lr=1e-30, patience=3, warmup="linear:8epochs")
     assert state.epoch == 8 + 3
-    assert recorder.records[-1].beta == 1.0
+    assert recorder.records[-1].weights == {"beta": 1.0}
 
 
 def test_the_best_epoch_is_that_of_the_weights_kept_also_during_the_warmup() -> None:

@@ -54,7 +54,7 @@ def of_run(recipe_key: str, settings: Mapping[str, Any]) -> tuple[Citation, ...]
     likelihood = str(settings.get("likelihood", ""))
     name = likelihood.partition(":")[0]
     keys = [recipe_key, "kingma2014", "rezende2014"]
-    for kind in ("prior", "posterior", "likelihood", "network"):
+    for kind in ("prior", "posterior", "likelihood", "network", "objective"):
         keys += PARTS.get(f"{kind}/{str(settings.get(kind, '')).partition(':')[0]}", ())
     if name == "gaussian" and ("sigma" not in likelihood or "=shared" in likelihood or "=optimal" in likelihood):
         keys.append("rybkin2021")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nelbo.citations import objectives
 from nelbo.citations.citation import Citation
 
 PARTS: Mapping[str, tuple[str, ...]] = {
+    **objectives.OBJECTIVES,
     "prior/standard": ("kingma2014",),
     "prior/conditional": ("sohn2015",),
     "prior/mixture": ("dilokthanakul2016",),
@@ -104,6 +106,7 @@ ICLR, ICML, NEURIPS = (
     "Advances in Neural Information Processing Systems",
 )
 SOURCES: Mapping[str, Citation] = _by_key((
+    *objectives.SOURCES,
     Citation(
         "kingma2014", "inproceedings", ("Kingma, Diederik P.", "Welling, Max"),
         "Auto-Encoding Variational Bayes", 2014, ICLR, "1312.6114",

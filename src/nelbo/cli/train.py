@@ -291,11 +291,12 @@ def _introduce(job: Job) -> None:
     for note in split.notes:
         say(f"  ! {note}")
     length = f"{settings.steps} steps" if settings.steps else f"{settings.epochs} epochs"
+    beta = "" if settings.beta == 1 else f", beta {settings.beta:g}"
     say(
         f"model: {settings.recipe}, {settings.latent} latents, prior {settings.prior}, posterior {settings.posterior}, "
         f"likelihood {settings.likelihood}, network {settings.network}; {length} of batches of {settings.batch_size}, "
-        f"{settings.optimizer} at {settings.lr:g}, beta {settings.beta:g}, warm-up {settings.warmup}, seed "
-        f"{settings.seed}, {settings.threads} threads"
+        f"{settings.optimizer} at {settings.lr:g}, objective {settings.objective}{beta}, warm-up {settings.warmup}, "
+        f"seed {settings.seed}, {settings.threads} threads"
     )
 
 

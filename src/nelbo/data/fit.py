@@ -48,7 +48,8 @@ def fit_spec(data: Data, split: Split, transform: Transform, scaling: str = "aut
     else:
         method = "unit" if scaling == "unit" else "standardise"
         chosen, reason = _fitted(data, split, transform, method, each=spec.layout == "table")
-    return spec.model_copy(update={"scaling": chosen, "reasons": (*spec.reasons, reason)})
+    update = {"rows": len(split.train), "scaling": chosen, "reasons": (*spec.reasons, reason)}
+    return spec.model_copy(update=update)
 
 
 def _reading_logarithms(data: Data, split: Split, transform: Transform) -> DataSpec:

@@ -102,8 +102,8 @@ class DataSpec(BaseModel):
     """What one row of the data is, what was done to it, and why.
 
     `scaling` is how networks see the data; where `reading` is given, encoders read log(1 + x) scaled by that instead.
-    `levels` is the number of levels of the raw data; it outlives dequantisation, whose bound is on the
-    mass of those levels. `warnings` are words that every figure made from these data must carry.
+    `rows` is the number of training rows. `levels` is the number of levels of the raw data; it outlives dequantisation,
+    whose bound is on the mass of those levels. `warnings` are words that every figure made from these data must carry.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,6 +111,7 @@ class DataSpec(BaseModel):
     name: str
     event_shape: tuple[int, ...]
     kind: Kind
+    rows: int | None = None
     levels: int | None = None
     layout: Layout
     scaling: Scaling = Scaling()

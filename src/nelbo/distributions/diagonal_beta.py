@@ -70,10 +70,16 @@ class DiagonalBeta(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
+        return self._cells(value).sum(-1).to(self.log_a.dtype)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        return self._cells(value).to(self.log_a.dtype)
+
+    def _cells(self, value: Tensor) -> Tensor:
         a, b = self.log_a.double().exp(), self.log_b.double().exp()
         v = _inside(value).double()
-        density = (a - 1) * torch.log(v) + (b - 1) * torch.log1p(-v) - log_beta(a, b)
-        return density.sum(-1).to(self.log_a.dtype)
+        return (a - 1) * torch.log(v) + (b - 1) * torch.log1p(-v) - log_beta(a, b)
 
 
 def _share(log_g: Tensor, log_h: Tensor) -> Tensor:

@@ -72,10 +72,14 @@ class Kumaraswamy(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
+        return self.log_prob_per_dimension(value).sum(-1)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
         a, b = self.log_a.exp(), self.log_b.exp()
         log_v = torch.log(_inside(value))
         rest = log1mexp(a * log_v)
-        return (self.log_a + self.log_b + (a - 1) * log_v + (b - 1) * rest).sum(-1)
+        return self.log_a + self.log_b + (a - 1) * log_v + (b - 1) * rest
 
     def mean_log(self) -> Tensor:
         """E[log v] = (psi(1) - psi(1 + b)) / a, [..., D]: v^a ~ Beta(1, b)."""

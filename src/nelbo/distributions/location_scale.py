@@ -100,8 +100,12 @@ class LocationScale(Distribution, ABC):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
+        return self.log_prob_per_dimension(value).sum(-1)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
         t = (value - self.loc) * torch.exp(-self.log_scale)
-        return (self.standard_log_prob(t) - self.log_scale).sum(-1)
+        return self.standard_log_prob(t) - self.log_scale
 
     def entropy_per_dimension(self) -> Tensor:
         """[..., D], nats."""

@@ -160,6 +160,11 @@ class DiagonalNormal(Distribution):
         squares = (value - self.loc).square() * torch.exp(-self.log_variance)
         return -0.5 * (squares + self.log_variance).sum(-1) - self.event_shape[0] * HALF_LOG_2PI
 
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        squares = (value - self.loc).square() * torch.exp(-self.log_variance)
+        return -0.5 * (squares + self.log_variance) - HALF_LOG_2PI
+
     def entropy(self) -> Tensor:
         return 0.5 * self.log_variance.sum(-1) + self.event_shape[0] * (HALF_LOG_2PI + 0.5)
 

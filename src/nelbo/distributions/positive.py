@@ -103,7 +103,11 @@ class DiagonalExponential(Positive):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
-        return -(value * torch.exp(-self.log_mean) + self.log_mean).sum(-1)
+        return self.log_prob_per_dimension(value).sum(-1)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        return -(value * torch.exp(-self.log_mean) + self.log_mean)
 
 
 @final
@@ -143,6 +147,10 @@ class DiagonalLogNormal(Positive):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
         return self._cells.log_prob(value).sum(-1)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        return self._cells.log_prob(value)
 
 
 @final
@@ -206,3 +214,7 @@ class DiagonalGamma(Positive):
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(value), `[..., D] -> [...]`, nats."""
         return self._cells.log_prob(value).sum(-1)
+
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        return self._cells.log_prob(value)

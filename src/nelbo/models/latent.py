@@ -85,13 +85,13 @@ class LatentVariableModel(Model):
         drawn = rate_of_draws(q, p, samples) if analytic and closed_form is None and draw is Draw.PATHWISE else None
         if drawn is not None:
             z, kl = drawn
-            return Terms(z, self.likelihood.log_px(prior.code(z), batch), q, kl=kl)
+            return Terms(z, self.likelihood.log_px(prior.code(z), batch), q, kl=kl, p=p)
         scored = closed_form is None and posterior.has_density
         z, log_qz = rsample_with_log_prob(q, samples, draw, density=scored)
         log_px = self.likelihood.log_px(prior.code(z), batch)
         if closed_form is not None:
-            return Terms(z, log_px, q, kl=closed_form.unsqueeze(1))
-        return Terms(z, log_px, q, log_pz=p.log_prob(z), log_qz=log_qz)
+            return Terms(z, log_px, q, kl=closed_form.unsqueeze(1), p=p)
+        return Terms(z, log_px, q, log_pz=p.log_prob(z), log_qz=log_qz, p=p)
 
     def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
         prior = self.prior(batch.context, self.posterior)

@@ -10,12 +10,17 @@ from nelbo.objectives.bounds import (
     MultiplyImportanceWeighted,
     RenyiBound,
 )
+from nelbo.objectives.covariance import InferredPriorCovariance
+from nelbo.objectives.discrepancy import MaximumMeanDiscrepancy
 from nelbo.objectives.elbo import ELBO, AnalyticKL, SampledKL
+from nelbo.objectives.factor import FactorVAE
 from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding
 from nelbo.objectives.importance import IWAE, PIWAE, ImportanceObjective
 from nelbo.objectives.mcem import MCEM
+from nelbo.objectives.regularisers import Capacity, FreeBits, Regulariser, WeightedKL
 from nelbo.objectives.schedules import Schedule, parse_schedule
 from nelbo.objectives.score import NVIL, VIMCO, Reinforce, ReinforceAverage
+from nelbo.objectives.total_correlation import TotalCorrelation
 from nelbo.objectives.wake_sleep import ReweightedWakeSleep, WakeSleep
 
 __all__ = [
@@ -28,14 +33,20 @@ __all__ = [
     "AggregatePosterior",
     "AnalyticKL",
     "Autoencoder",
+    "Capacity",
     "CombinedBound",
     "DoublyReparameterised",
     "EvidenceLowerBound",
+    "FactorVAE",
+    "FreeBits",
     "ImportanceObjective",
     "ImportanceWeighted",
+    "InferredPriorCovariance",
     "LargestWeight",
+    "MaximumMeanDiscrepancy",
     "MultiplyImportanceWeighted",
     "Pathwise",
+    "Regulariser",
     "Reinforce",
     "ReinforceAverage",
     "RenyiBound",
@@ -43,6 +54,8 @@ __all__ = [
     "SampledKL",
     "Schedule",
     "StickingTheLanding",
+    "TotalCorrelation",
     "WakeSleep",
+    "WeightedKL",
     "parse_schedule",
 ]

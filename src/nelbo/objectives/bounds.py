@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -95,6 +95,8 @@ class CombinedBound(Bound):
     ----------
     Rainforth et al. (2018), Tighter variational bounds are not necessarily better, arXiv:1802.04537, eq. 10.
     """
+
+    own_beta: ClassVar[bool] = True
 
     def __init__(self, beta: float = 0.5) -> None:
         if not 0 <= beta <= 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
@@ -13,6 +14,7 @@ from nelbo.core import Batch, Draw, Gradient, Loss, Model, SinglePhase, Terms
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.bounds import EvidenceLowerBound
 from nelbo.objectives.gradients import Pathwise, check_draws
+from nelbo.objectives.regularisers import Regulariser, WeightedKL
 from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
 
@@ -55,6 +57,8 @@ class SampledKL(KLEstimator):
 class ELBO(SinglePhase):
     r"""loss = -E_q[log p(x given z)] + beta KL(q(z given x) || p(z)); bound = the same at beta = 1, negated.
 
+    Another regulariser takes the place of beta KL in the loss; the bound does not change.
+
     Parameters
     ----------
     model
@@ -68,13 +72,22 @@ class ELBO(SinglePhase):
     gradient
         `Pathwise()` (default), `StickingTheLanding()`, or a score function for latents that have no reparameterisation
         (`NVIL(network)`, `VIMCO()`). All but the first see the KL by its draws.
+    regulariser
+        `FreeBits(0.5)`, `Capacity(25.0)`, `TotalCorrelation(rows)`, ... instead of beta KL; on the command line an
+        objective by its own name.
+
+    Raises
+    ------
+    ConfigError
+        For a number out of range, or beta beside a regulariser.
+    CompositionError
+        If the posterior is a point and the regulariser needs a KL, or it does not go with the gradient or with the
+        estimator.
 
     References
     ----------
     Kingma and Welling (2013), arXiv:1312.6114, eq. 3, 6, 7; beta: Higgins et al. (2017), eq. 4.
     """
-
-    beta: Tensor
 
     def __init__(
         self,
@@ -83,64 +96,58 @@ class ELBO(SinglePhase):
         kl: KLEstimator | None = None,
         beta: float = 1.0,
         gradient: Gradient | None = None,
+        regulariser: Regulariser | None = None,
     ) -> None:
         super().__init__()
         if samples < 1:
             raise ConfigError(f"the ELBO needs 1 draw of z or more, but --samples {samples} was given")
-        if not beta >= 0:
-            raise ConfigError(f"beta must be 0 or more, but {beta} was given")
-        needs_density("the ELBO", model)
+        if regulariser is not None and beta != 1:
+            raise ConfigError("beta weighs the KL where no other regulariser is given; give beta to that one")
+        self.regulariser = WeightedKL(beta) if regulariser is None else regulariser
+        self.regulariser.serves(model)
         self.model = model
         self.samples = samples
         self.gradient = Pathwise() if gradient is None else gradient
         if isinstance(gradient, VIMCO) and samples < 2:
             raise ConfigError("gradient=vimco needs 2 draws or more; give e.g. samples=5")
         check_draws(self.gradient, model)
-        self.kl = _estimator(kl, self.gradient)
-        self._final_beta = float(beta)
-        self.register_buffer("beta", torch.tensor(float(beta)))
+        if self.gradient.draw not in self.regulariser.draws:
+            raise CompositionError(
+                "this objective does not go with this gradient; leave gradient out, or use --objective elbo"
+            )
+        self.kl = _estimator(kl, self.gradient, self.regulariser)
 
-    def warm_up(self, share: float) -> None:
-        self.beta.fill_(self._final_beta * share)
+    def warm_up(self, share: float) -> Mapping[str, float]:
+        return self.regulariser.warm_up(share)
 
     def forward(self, batch: Batch) -> Loss:
         draw = self.gradient.draw
         terms = self.model.terms(batch, self.samples, draw, self.kl.analytic)
         log_px = over_draws(terms.log_px)
-        kl = self.kl(terms)
-        parts = {"likelihood": -log_px, "kl": self.beta * kl, **terms.penalties}
+        kl = None if terms.kl is None and terms.log_qz is None else self.kl(terms)
+        added = self.regulariser(terms, kl)
+        parts = {"likelihood": -log_px, **{name: weight * value for name, (weight, value) in added.items()}}
+        parts |= terms.penalties
         if draw is Draw.SCORE:
             parts["score"] = self._score(terms, batch)
-        loss = functools.reduce(torch.add, parts.values())
-        return Loss(loss.mean(), (log_px - kl).detach(), parts)
+        loss = functools.reduce(torch.add, parts.values()).mean()
+        figures = {name: value.detach() for name, (_, value) in added.items()}
+        if kl is None:
+            return Loss(loss, None, parts, figures)
+        return Loss(loss, (log_px - kl).detach(), parts, {**figures, "kl": kl.detach()})
 
     def _score(self, terms: Terms, batch: Batch) -> Tensor:
         """What the gradient of the draws' probabilities adds to the loss: the value 0, [B]."""
-        log_w = terms.log_px + self.beta * (terms.log_weights - terms.log_px)
-        bound = EvidenceLowerBound()
+        log_w, bound = self.regulariser.log_weights(terms), EvidenceLowerBound()
         return bound(log_w) - self.gradient(bound, log_w, terms, batch)
 
 
-def needs_density(what: str, model: Model) -> None:
-    """Refuse a model whose posterior is a point.
-
-    Raises
-    ------
-    CompositionError
-        If its posterior has no density.
-    """
-    if not getattr(model, "has_density", True):
-        raise CompositionError(
-            f"{what} needs a posterior with a density, but this one is a point; use --objective autoencoder, or "
-            "--posterior gaussian"
-        )
-
-
-def _estimator(kl: KLEstimator | None, gradient: Gradient) -> KLEstimator:
-    if isinstance(gradient, Pathwise):
+def _estimator(kl: KLEstimator | None, gradient: Gradient, regulariser: Regulariser) -> KLEstimator:
+    if isinstance(gradient, Pathwise) and not regulariser.reads_densities:
         return AnalyticKL() if kl is None else kl
     if isinstance(kl, AnalyticKL):
-        raise CompositionError("only gradient=pathwise can use the closed form of the KL; leave kl=analytic out")
+        what = "this objective reads the densities of the draws and" if regulariser.reads_densities else "this gradient"
+        raise CompositionError(f"{what} cannot use the closed form of the KL; leave kl=analytic out")
     return SampledKL()
 
 

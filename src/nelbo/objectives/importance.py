@@ -11,8 +11,8 @@ from torch import Tensor
 from nelbo.core import Batch, Bound, Gradient, Loss, Model, SinglePhase, Terms
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.bounds import ImportanceWeighted, MultiplyImportanceWeighted
-from nelbo.objectives.elbo import needs_density
 from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding, check_draws
+from nelbo.objectives.regularisers import needs_density
 from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
 

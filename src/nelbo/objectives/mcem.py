@@ -10,7 +10,7 @@ from torch import Tensor
 from nelbo.core import Batch, Draw, Loss, SinglePhase, Space
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.models.latent import LatentVariableModel
-from nelbo.objectives.elbo import needs_density
+from nelbo.objectives.regularisers import needs_density
 from nelbo.registry import register
 from nelbo.samplers.hamiltonian import Target, transition
 

@@ -14,7 +14,7 @@ from nelbo.core import Batch, Draw, Loss, SinglePhase
 from nelbo.errors import ConfigError
 from nelbo.models.latent import LatentVariableModel
 from nelbo.objectives.bounds import ImportanceWeighted
-from nelbo.objectives.elbo import needs_density
+from nelbo.objectives.regularisers import needs_density
 from nelbo.registry import register
 
 

@@ -25,14 +25,14 @@ FEW_VALUES = 40  # distinct whole numbers that get a bar each
 BINS = 36
 
 
-def training_curves(history: History, lr: float, beta: float) -> Markup:
-    """Bound, likelihood, KL, and the course of `lr` and `beta`, against epochs; the best epoch is marked."""
+def training_curves(history: History) -> Markup:
+    """Bound, likelihood, KL, and the course of learning rate and weights, against epochs; the best epoch is marked."""
     with drawing(WIDTH, 5.2) as figure:
         bound, likelihood, kl, schedule = figure.subplots(2, 2, sharex=True).ravel()
         _pair(bound, history, "bound", "Bound (nats)")
         _pair(likelihood, history, "likelihood", "Likelihood, E log p(x | z) (nats)")
         _pair(kl, history, "kl", "KL(q || p) (nats)")
-        _schedules(schedule, history, {"lr": lr, "beta": beta})
+        _schedules(schedule, history)
         best = history.best_epoch
         measured = bound if bound.lines else likelihood
         for axes in (bound, likelihood, kl, schedule):
@@ -193,16 +193,20 @@ def _finite(curves: Sequence[Array]) -> Array:
     return found
 
 
-def _schedules(axes: Axes, history: History, full: Mapping[str, float]) -> None:
-    """Learning rate and beta, each as a share of its setting, for only their course matters here."""
-    styles = {"lr": ("learning rate", INK, "-"), "beta": ("beta", SECOND, (0, (5, 2)))}
-    for name, (label, colour, dashes) in styles.items():
-        y, marker = history.setting(name), "o" if len(history) == 1 else ""
-        share = y / full[name] if full[name] > 0 else y
-        text = f"{label}, of {plain(full[name])}"
-        axes.plot(history.epochs, share, color=colour, linestyle=dashes, label=text, marker=marker, markersize=4)
+def _schedules(axes: Axes, history: History) -> None:
+    """Learning rate and weights, each as a share of its largest value, for only their course matters here."""
+    dashes: list[Any] = ["-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))]
+    courses = {"learning rate": history.setting("lr"), **history.weights}
+    for place, (name, y) in enumerate(courses.items()):
+        most, marker = float(np.nanmax(y, initial=0.0)), "o" if len(history) == 1 else ""
+        share = y / most if most > 0 else y
+        style, colour = dashes[place % len(dashes)], INK if place == 0 else SECOND
+        axes.plot(
+            history.epochs, share, color=colour, linestyle=style, label=f"{name}, of {plain(most)}", marker=marker,
+            markersize=4,
+        )  # fmt: skip
     axes.set_ylim(-0.05, 1.08)
-    axes.set_title("Learning rate and beta (share of their settings)")
+    axes.set_title("Learning rate and weights (share of their largest)")
     axes.legend(loc="lower left", handlelength=2)
     tidy(axes)
 

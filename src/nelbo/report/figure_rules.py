@@ -130,15 +130,26 @@ def estimate(evidence: Evidence) -> Finding | None:
 
 
 def weighting(evidence: Evidence) -> Finding | None:
-    """A beta other than 1 optimises something else than what is measured."""
+    """A beta other than 1, or another objective than a bound, optimises something else than what is measured."""
     beta = evidence.settings.beta
     if beta == 1:
-        return None
+        return _other_objective(evidence)
     aim = "simpler latents" if beta > 1 else "sharper reconstructions"
     text = f"Trained with beta = {beta:g}, for {aim} at some cost in likelihood; all figures are at beta = 1."
     return Finding(
         "beta", 1, text, "", (NextStep("For the best likelihood, train at beta = 1.", evidence.train(beta=1.0)),)
     )
+
+
+def _other_objective(evidence: Evidence) -> Finding | None:
+    """Whether something stands in the loss beside the bound; without a bound there is nothing to compare it with."""
+    bound = evidence.history.curve("train", "bound")
+    if not np.isfinite(bound).any() or evidence.history.loss_is_bound:
+        return None
+    objective = evidence.settings.objective
+    text = f"Trained with the objective {objective}, at some cost in likelihood; all figures are at beta = 1."
+    step = NextStep("For the best likelihood, train with the bound alone.", evidence.train(objective="elbo"))
+    return Finding("beta", 1, text, "", (step,))
 
 
 def warnings(evidence: Evidence) -> Finding | None:
@@ -217,7 +228,7 @@ def can_convolve(evidence: Evidence) -> bool:
 def _revive(evidence: Evidence) -> NextStep:
     if evidence.settings.beta > 1:
         return NextStep("A smaller beta lets more latents speak.", evidence.train(beta=1.0))
-    if evidence.settings.warmup == "none":
+    if evidence.settings.warmup == "none" and evidence.history.weights:
         return NextStep(
             "Let the KL weight rise slowly, so that the latents are used before they cost.",
             evidence.train(warmup="linear:0.3"),

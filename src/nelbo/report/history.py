@@ -42,8 +42,22 @@ class History:
         return _floats([record.get(part, {}).get(name) for record in self._metrics])
 
     def setting(self, name: str) -> Array:
-        """`beta`, `lr` or another figure of the epoch itself."""
+        """`lr` or another figure of the epoch itself."""
         return _floats([record.get(name) for record in self._metrics])
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        """The weights of the loss that a warm-up moves, by name, after each epoch."""
+        records = [_weights(record) for record in self._metrics]
+        return {name: _floats([record.get(name) for record in records]) for name in (records[-1] if records else {})}
+
+    @property
+    def loss_is_bound(self) -> bool:
+        """Whether what was minimised is the bound, negated: no weight other than 1, nothing added."""
+        # Validation is at final weights in every epoch, training in the last.
+        part, epochs = ("validation", slice(None)) if self.has_validation else ("train", slice(-1, None))
+        loss, bound = self.curve(part, "loss")[epochs], self.curve(part, "bound")[epochs]
+        return bool(np.allclose(-loss, bound, rtol=1e-6))
 
     @property
     def steps(self) -> int:
@@ -140,11 +154,15 @@ class History:
 
     def _settled(self) -> Array:
         """The objective from the end of the warm-up on, where it is finite."""
-        beta = self.setting("beta")
-        moving = np.flatnonzero(beta != beta[-1]) if len(beta) and np.isfinite(beta).all() else np.array([], np.int64)
-        y = self.objective[int(moving[-1]) + 1 if len(moving) else 0 :]
+        moving = [np.flatnonzero(each != each[-1]) for each in self.weights.values() if np.isfinite(each).all()]
+        y = self.objective[max((int(epochs[-1]) + 1 for epochs in moving if len(epochs)), default=0) :]
         settled: Array = y[np.isfinite(y)]
         return settled
+
+
+def _weights(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of an epoch; earlier versions kept one, beta."""
+    return record.get("weights") or {name: record[name] for name in ("beta",) if name in record}
 
 
 def _floats(values: Sequence[Any]) -> Array:

@@ -53,7 +53,7 @@ def convergence(evidence: Evidence) -> Finding | None:
         return Finding("training", 1, "The run has no metrics, so nothing can be said about its course.")
     if len(history) < ENOUGH:
         return _too_few(evidence)
-    what = "validation bound" if evidence.settings.beta == 1 else "validation objective"
+    what = "validation bound" if history.loss_is_bound else "validation objective"
     what = what if history.has_validation else "training objective"
     if evidence.still_rises:
         rise, share = history.late_rise() or (0.0, 0.0)

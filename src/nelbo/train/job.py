@@ -19,7 +19,7 @@ from nelbo.core import Batch, Model, Objective
 from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
-from nelbo.errors import ConfigError
+from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
@@ -32,6 +32,7 @@ from nelbo.train.trainer import Plan, Trainer
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
 OVER = object()  # what a walk through an epoch's steps ends with
 FEWEST, MOST = 10, 400  # its epochs
+TRIED = 2  # training rows that an objective is tried on
 STARTED_FROM = 10_000  # training rows that parts which start from data look at
 
 
@@ -74,6 +75,11 @@ class Job:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             objective: Objective = build(self.objective_spec, networks)
+        if self.settings.warmup != "none" and not objective.phases[0].warm_up(1.0):
+            raise CompositionError(
+                f"--objective {self.settings.objective} has no beta or other weight that a warm-up moves; leave "
+                "--warmup out"
+            )
         start_from(objective, self._first_rows)
         return objective
 
@@ -144,10 +150,9 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     settings = job.settings
     engine = Engine(settings.device, settings.precision, settings.compile)
     objective = job.build()
-    places: dict[str, Any] = {
-        "device": engine.device,
-        "labels": any(phase.reads_labels for phase in objective.phases),
-    }
+    labels = any(phase.reads_labels for phase in objective.phases)
+    _try(objective, next(job.batches("train", rows=job.split.train[:TRIED], labels=labels).fixed()))
+    places: dict[str, Any] = {"device": engine.device, "labels": labels}
     batches = job.batches("train", **places)
     steps = settings.steps or len(batches) * (settings.epochs or 1)
     plan = Plan(
@@ -165,6 +170,16 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
     return Trainer(objective, batches, held_out, plan, engine, checkpoint, listeners)
+
+
+@torch.no_grad()
+def _try(objective: Objective, batch: Batch) -> None:
+    """Let every phase look at a few rows, so that what cannot work says so before anything is written."""
+    objective.eval()
+    with torch.random.fork_rng(devices=[]):
+        for phase in objective.phases:
+            phase(batch)
+    objective.train()
 
 
 def model_of(objective: Objective) -> Model:

@@ -15,7 +15,6 @@ from nelbo.core import Loss, SinglePhase
 from nelbo.errors import StorageError
 from nelbo.storage import write_text
 
-_BOUND = " bound"  # no part has this name
 FOLD = 32  # steps
 MAIN = SinglePhase.name  # the phase whose figures need no name
 
@@ -28,8 +27,8 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._noted: list[tuple[int, dict[str, Tensor]]] = []
-        self._sums: dict[str, float] = {}
+        self._noted: list[tuple[int, dict[tuple[str, str], Tensor]]] = []
+        self._sums: dict[tuple[str, str], float] = {}
         self._beside: dict[str, Ledger] = {}
         self.rows = 0
 
@@ -39,39 +38,36 @@ class Ledger:
 
     def add(self, loss: Loss, rows: int) -> None:
         """Note a step over `rows` data."""
-        figures = {name: part.detach() for name, part in loss.parts.items()}
+        noted = {("part", name): part.detach() for name, part in loss.parts.items()}
+        noted |= {("figure", name): figure for name, figure in loss.figures.items()}
         if loss.bound is not None:
-            figures[_BOUND] = loss.bound
+            noted["bound", ""] = loss.bound
         self.rows += rows
-        self._noted.append((rows, figures))
+        self._noted.append((rows, noted))
         if len(self._noted) == FOLD:
             self._fold()
 
     def summary(self) -> dict[str, float]:
-        """Means over the rows, in nats: bound, likelihood, KL (unweighted), other parts as in the loss.
+        """Means over the rows, in nats: loss, bound, likelihood, KL; parts without their weights where these are known.
 
         Figures of other phases bear their names.
         """
         self._fold()
-        means = {name: total / self.rows for name, total in self._sums.items()}
-        bound = means.pop(_BOUND, None)
-        result: dict[str, float] = {"loss": sum(means.values())}
-        log_px = -means.pop("likelihood") if "likelihood" in means else None
-        if bound is not None:
-            result["bound"] = bound
-        if log_px is not None:
-            result["likelihood"] = log_px
-        if log_px is not None and bound is not None:
-            # The weighted KL is in the parts; the KL itself is what separates likelihood and bound.
-            result["kl"] = log_px - bound
-            means.pop("kl", None)
+        means = {key: total / self.rows for key, total in self._sums.items()}
+        parts = {name: mean for (kind, name), mean in means.items() if kind == "part"}
+        result = {**parts, **{name: mean for (kind, name), mean in means.items() if kind == "figure"}}
+        result["loss"] = sum(parts.values())
+        if ("bound", "") in means:
+            result["bound"] = means["bound", ""]
+        if "likelihood" in parts:
+            result["likelihood"] = -parts["likelihood"]
         beside = {f"{phase}: {n}": v for phase, ledger in self._beside.items() for n, v in ledger.summary().items()}
-        return {**means, **result, **beside}
+        return {**result, **beside}
 
     def _fold(self) -> None:
-        for name in self._noted[0][1] if self._noted else ():
-            vectors = [v if v.dim() else v.expand(rows) for rows, figures in self._noted for v in (figures[name],)]
-            self._sums[name] = self._sums.get(name, 0.0) + float(torch.cat(vectors).double().sum())
+        for key in self._noted[0][1] if self._noted else ():
+            vectors = [v if v.dim() else v.expand(rows) for rows, noted in self._noted for v in (noted[key],)]
+            self._sums[key] = self._sums.get(key, 0.0) + float(torch.cat(vectors).double().sum())
         self._noted = []
 
 
@@ -83,7 +79,7 @@ class EpochRecord:
     step: int
     train: dict[str, float]
     validation: dict[str, float]
-    beta: float
+    weights: dict[str, float]  # those of the loss that a warm-up moves (beta, a capacity), at the last step
     lr: float
     samples_per_second: float
     seconds: float

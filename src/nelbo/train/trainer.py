@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from nelbo.core import Loss, Objective, Phase
 from nelbo.data.batches import Batches
@@ -106,7 +106,6 @@ class Trainer:
         self._device = engine.device
         self._steppers = [Stepper.of(phase, plan, engine) for phase in objective.phases]
         self._main = self._steppers[0]
-        self._final_beta = _beta(self._main.phase)
         self._saved = time.monotonic()
 
     def resume(self) -> None:
@@ -176,13 +175,13 @@ class Trainer:
             pass
         took = time.perf_counter() - started
         state.epoch = epoch
-        beta = self._final_beta * self.plan.warmup(max(0, state.step - 1))
+        weights = dict(self._main.phase.warm_up(self.plan.warmup(max(0, state.step - 1))))
         lr = float(self._main.optimiser.param_groups[0]["lr"])
         held_out = self._validate()
         is_best = self._is_best(held_out.get("loss"), settled)
         state.seconds += time.perf_counter() - started
         record = EpochRecord(
-            epoch, state.step, ledger.summary(), held_out, beta, lr, ledger.rows / took, round(state.seconds, 3)
+            epoch, state.step, ledger.summary(), held_out, weights, lr, ledger.rows / took, round(state.seconds, 3)
         )
         return record, is_best
 
@@ -276,11 +275,6 @@ def _non_finite(objective: Objective) -> list[str]:
 def _largest(objective: Objective) -> str:
     name, size = max(((n, float(p.detach().abs().max())) for n, p in objective.named_parameters()), key=lambda x: x[1])
     return f"all parameters are finite still, the largest value is {size:.3g} in {name!r}"
-
-
-def _beta(phase: Phase) -> float:
-    beta = getattr(phase, "beta", None)
-    return float(beta) if isinstance(beta, Tensor) else 1.0
 
 
 def _cuda(device: torch.device) -> list[torch.device]:

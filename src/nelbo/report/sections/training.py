@@ -15,7 +15,6 @@ def training(subject: Subject) -> Markup:
     history = subject.history
     if len(history) == 0:
         return section("training", "Training", element("p", "This run has no metrics."))
-    settings = subject.job.settings
     seconds = float(subject.state.get("seconds", 0.0))
     ended = f"; ended because: {history.stopped}" if history.stopped else ""
     steps = f", {count(int(subject.state['step']), 'step')}" if "step" in subject.state else ""
@@ -25,7 +24,7 @@ def training(subject: Subject) -> Markup:
         "training",
         "Training",
         element("p", course),
-        figure(training_curves(history, settings.lr, settings.beta), _caption(subject)),
+        figure(training_curves(history), _caption(subject)),
         *_refit(subject),
     )
 
@@ -46,12 +45,14 @@ def _refit(subject: Subject) -> list[Markup]:
 
 
 def _caption(subject: Subject) -> str:
-    history, beta = subject.history, subject.job.settings.beta
+    history, settings = subject.history, subject.job.settings
     words = ["Nats per datum; the bound is the likelihood minus the KL, always at beta = 1."]
-    if beta != 1:
-        words.append(f"What was minimised weights the KL by beta = {beta:g}.")
+    if settings.beta != 1:
+        words.append(f"What was minimised weights the KL by beta = {settings.beta:g}.")
+    elif not history.loss_is_bound:
+        words.append(f"What was minimised is another objective, {settings.objective}.")
     if history.best_epoch is not None:
-        kept = "whose weights were kept" if subject.job.settings.keep == "best" else "though the last weights were kept"
+        kept = "whose weights were kept" if settings.keep == "best" else "though the last weights were kept"
         words.append(f"The dashed line marks epoch {history.best_epoch}, with the lowest validation loss, {kept}.")
     if not history.has_validation:
         words.append("No rows were held out for validation.")
