@@ -95,3 +95,27 @@ def test_latents_on_any_space_are_trained_measured_and_reported(prior: str, post
 def test_what_cannot_work_is_refused_before_anything_is_written(arguments: tuple[str, ...], sentence: str) -> None:
     assert sentence in refuse("train", "digits", *TINY, *arguments, "--run", "run")
     assert not Path("run").exists()
+
+
+def test_an_objective_of_two_phases_is_trained_measured_and_gone_on_with() -> None:
+    outcome = succeed("train", "digits", *TINY, "--objective", "factor:hidden=8", "--run", "run", "--json")
+    content = json.loads(outcome.out)
+    assert content["log_likelihood"] > content["bound"]
+    assert "objective factor:hidden=8, warm-up none" in outcome.err
+    last = json.loads(Path("run/metrics.jsonl").read_text().splitlines()[-1])
+    assert last["train"]["discriminator: cross-entropy"] == pytest.approx(math.log(2), abs=0.1)
+    assert "complete already" in succeed("train", "--resume", "--run", "run").err
+    assert "Kim" in succeed("cite", "run").out
+
+
+def test_a_wasserstein_autoencoder_with_a_point_posterior_is_measured_by_its_reconstructions() -> None:
+    arguments = ("train", "digits", *TINY, "--objective", "mmd:weight=10", "--posterior", "delta", "--run", "run")
+    content = json.loads(succeed(*arguments, "--json").out)
+    assert content["log_likelihood"] is content["bound"] is None
+    assert math.isfinite(content["reconstruction"])
+
+
+def test_a_composition_that_only_shows_at_the_first_rows_leaves_no_folder() -> None:
+    sentence = refuse("train", "digits", *TINY, "--objective", "free-bits", "--prior", "vamp:components=3")
+    assert "give free-bits:groups=1" in sentence
+    assert not Path("runs").exists()

@@ -74,8 +74,8 @@ def train(
         str | None,
         typer.Option(
             help="elbo, elbo:kl=sampled (all Monte Carlo), elbo:gradient=stl; iwae:samples=50,gradient=dreg, "
-            "multiply-iwae, ciwae, piwae, renyi:alpha=0.5, vr-max; autoencoder; nelbo parts lists them "
-            "(default: elbo).",
+            "multiply-iwae, ciwae, piwae, renyi:alpha=0.5, vr-max; free-bits:nats=0.5, capacity:nats=25, beta-tc, "
+            "factor:gamma=10, dip, mmd; autoencoder; nelbo parts lists them (default: elbo).",
             rich_help_panel=Model,
         ),
     ] = None,
@@ -88,7 +88,8 @@ def train(
     warmup: Annotated[
         str | None,
         typer.Option(
-            help="How beta rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 (default: none).",
+            help="How beta (or a capacity) rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 "
+            "(default: none).",
             rich_help_panel=Model,
         ),
     ] = None,

@@ -108,7 +108,7 @@ class MaximumMeanDiscrepancy(Regulariser):
         squares = sizes.unsqueeze(1) + sizes.unsqueeze(2) - 2 * product(both, both.mT)
         k = KERNELS[self.kernel](squares.clamp(min=0.0), 2.0 * z.shape[-1] * self.scale)
         of_z, of_y, across = k[:, :rows, :rows], k[:, rows:, rows:], k[:, :rows, rows:]
-        h = of_z + of_y - across - across.mT
+        h = of_z + of_y - 2 * across
         total = h.sum() - h.diagonal(dim1=1, dim2=2).sum()
         return total / (len(z) * max(1, rows * (rows - 1)))
 
