@@ -98,3 +98,34 @@ def test_what_was_recorded_is_required_and_a_change_is_warned_of(tmp_path: Path)
     with pytest.warns(UserWarning, match="is not the file that this run was trained with"):
         plugins.require([record], "a run")
     plugins.require([{**record, "sha256": plugin.sha256}], "a run")
+
+
+def test_a_function_is_taken_from_a_file_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("def double(x):\n    return 2 * x\n")
+    double = plugins.function(file, "double", "features=FILE")
+    assert double(21) == 42
+    assert double.file == file
+    assert [path.name for path in tmp_path.iterdir()] == ["own.py"]
+    with pytest.raises(ConfigError, match=r"own\.py, line 2 raised TypeError.*mend the file: double must take what"):
+        double({})
+
+
+def test_a_function_of_a_plugin_that_is_loaded_is_of_the_same_module(tmp_path: Path) -> None:
+    file = write(tmp_path / "own.py")
+    file.write_text(file.read_text() + "\ndef classes():\n    return Mine\n")
+    with pytest.raises(ConfigError, match="registers parts; give it with --plugin"):
+        plugins.function(file, "classes", "features=FILE")
+    assert "mine" not in dict(registered("prior"))
+    plugins.load(file)
+    assert plugins.function(file, "classes", "features=FILE")() is lookup("prior/mine")
+
+
+def test_a_file_that_fails_leaves_no_module(tmp_path: Path) -> None:
+    file = tmp_path / "failing.py"
+    file.write_text("raise SystemExit(3)\n")
+    with pytest.raises(
+        ConfigError, match="line 1 raised SystemExit: 3; mend the file: it must be importable by itself"
+    ):
+        plugins.function(file, "anything", "features=FILE")
+    assert not [name for name in sys.modules if name.startswith("plugin_failing")]

@@ -1,8 +1,8 @@
-"""Parts of the user's own, from a Python file that is named: imported when asked for, never because a run says so.
+"""Code of the user's own, from a Python file that is named: imported when asked for, never because a run says so.
 
-A plugin is one Python file that registers parts (`@register("prior/mine")`). A run remembers the file's path and
-SHA-256, and the parts it took from it. Opening the run checks that they are there and refuses to guess; it imports
-nothing.
+A plugin is one Python file that registers parts (`@register("prior/mine")`), or one that defines a function that some
+option asks for (`function`). A run remembers the file's path and SHA-256, and the parts it took from it. Opening the
+run checks that they are there and refuses to guess; it imports nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, final
@@ -26,7 +27,7 @@ from nelbo.likelihoods import Elementwise
 from nelbo.networks import Network
 from nelbo.registry import Spec, registered, registering
 
-__all__ = ["Plugin", "load", "origin", "require", "used_by"]
+__all__ = ["Function", "Plugin", "function", "load", "origin", "require", "used_by"]
 
 # What a part of each kind must be, for the rest of the library to use it.
 _BASES: Mapping[str, type] = {
@@ -63,13 +64,7 @@ def load(file: Path | str) -> Plugin:
     CompositionError
         If it takes a name that is taken, or what it registers is no part of its kind.
     """
-    path = Path(file).absolute()
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise ConfigError(
-            f"cannot read the plugin {file} ({problem.strerror or problem}); give --plugin a Python file"
-        ) from None
+    path, content = _read(file, "--plugin")
     sha256 = hashlib.sha256(content).hexdigest()
     before = _LOADED.get(path)
     if before is not None and before.sha256 == sha256:
@@ -81,6 +76,52 @@ def load(file: Path | str) -> Plugin:
     plugin = Plugin(path, sha256, tuple(sorted(found)))
     _LOADED[path] = plugin
     return plugin
+
+
+@final
+@dataclass(frozen=True)
+class Function:
+    """A function of a file that was imported; what goes wrong in it is told with the line."""
+
+    file: Path  # from the root
+    sha256: str
+    name: str
+    call: Callable[..., Any] = field(repr=False)
+
+    def __call__(self, *arguments: Any) -> Any:
+        with _blaming(self.file, f"{self.name} must take what it is given"):
+            return self.call(*arguments)
+
+
+def function(file: Path | str, name: str, option: str) -> Function:
+    """Import a Python file for one function that it defines, with the care of `load`.
+
+    Parameters
+    ----------
+    name
+        Of the function.
+    option
+        What names the file, for messages: `features=FILE`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it raises, lacks the function, or registers parts: those are given with --plugin.
+    """
+    path, content = _read(file, option)
+    sha256 = hashlib.sha256(content).hexdigest()
+    plugin = _LOADED.get(path)
+    if plugin is not None and plugin.sha256 == sha256:
+        module = sys.modules[_module_name(path)]
+    else:
+        with registering() as registered_since:
+            module = _execute(path, content)
+            if registered_since():
+                raise ConfigError(f"{path} registers parts; give it with --plugin {shlex.quote(str(file))} as well")
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConfigError(f"{path} defines no function {name}, which {option} asks for; write def {name}(...)")
+    return Function(path, sha256, name, found)
 
 
 def origin(part: str) -> Plugin | None:
@@ -149,19 +190,46 @@ class _Source(importlib.abc.ExecutionLoader):
         return importlib.util.decode_source(self._content)
 
 
-def _execute(path: Path, content: bytes) -> None:
-    """Run the file as a module, named after its path so that a changed file replaces its own parts and no others."""
-    name = f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    loader = _Source(path, content)
+def _read(file: Path | str, option: str) -> tuple[Path, bytes]:
+    """A file from the root, and its content."""
+    path = Path(file).absolute()
+    try:
+        return path, path.read_bytes()
+    except OSError as problem:
+        raise ConfigError(
+            f"cannot read the plugin {file} ({problem.strerror or problem}); give {option} a Python file"
+        ) from None
+
+
+def _module_name(path: Path) -> str:
+    """After the path, so that a changed file replaces its own parts and no others."""
+    return f"plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def _execute(path: Path, content: bytes) -> ModuleType:
+    """Run the file as a module."""
+    name, loader = _module_name(path), _Source(path, content)
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None
-    module, before = importlib.util.module_from_spec(spec), sys.modules.get(name)
+    module, before, done = importlib.util.module_from_spec(spec), sys.modules.get(name), False
     sys.modules[name] = module  # where dataclasses and type hints look names up
     try:
-        loader.exec_module(module)
-    except (Exception, SystemExit) as problem:  # code of the user's own: anything can come out of it
-        _put_back(name, before)
-        raise _failure(path, problem) from problem
+        with _blaming(path, "it must be importable by itself"):
+            loader.exec_module(module)
+        done = True
+    finally:
+        if not done:
+            _put_back(name, before)
+    return module
+
+
+@contextmanager
+def _blaming(path: Path, must: str) -> Iterator[None]:
+    """What comes out of code of the user's own as one sentence that names the line."""
+    try:
+        yield
+    except (Exception, SystemExit) as problem:  # anything can come out of it
+        raise _failure(path, problem, must) from problem
 
 
 def _put_back(name: str, module: ModuleType | None) -> None:
@@ -171,7 +239,7 @@ def _put_back(name: str, module: ModuleType | None) -> None:
         sys.modules[name] = module
 
 
-def _failure(path: Path, problem: BaseException) -> NelboError:
+def _failure(path: Path, problem: BaseException, must: str) -> NelboError:
     lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if frame.filename == str(path)]
     number = problem.lineno if isinstance(problem, SyntaxError) else next(reversed(lines), None)
     place = str(path) if number is None else f"{path}, line {number}"
@@ -179,7 +247,7 @@ def _failure(path: Path, problem: BaseException) -> NelboError:
         return type(problem)(f"the plugin {place}: {problem}")
     said = problem.msg if isinstance(problem, SyntaxError) else next(iter(str(problem).splitlines()), "")
     what = f"{type(problem).__name__}: {said}" if said else type(problem).__name__
-    return ConfigError(f"the plugin {place} raised {what}; mend the file, which must be importable by itself")
+    return ConfigError(f"the plugin {place} raised {what}; mend the file: {must}")
 
 
 def _check(path: Path, found: Mapping[str, type]) -> None:

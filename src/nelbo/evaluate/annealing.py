@@ -194,14 +194,19 @@ def bidirectional_log_likelihood(
     return Bidirectional(_joined(lower), _joined(upper))
 
 
-@torch.no_grad()
 def simulate(model: LatentVariableModel, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
-    """z ~ p(z) and x ~ p(x given z), one for each row of a batch, given its context: [B, D] and [B, *event]."""
+    """`draw_joint` from noise of a seed; torch's random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        p = model.prior(batch.context, model.posterior)
-        z = p.sample() if p.batch_shape else p.sample((len(batch),))
-        return z, model.decode(z, batch.context).sample()
+        return draw_joint(model, batch)
+
+
+@torch.no_grad()
+def draw_joint(model: LatentVariableModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """z ~ p(z) and x ~ p(x given z), one for each row of a batch, given its context: [B, D] and [B, *event]."""
+    p = model.prior(batch.context, model.posterior)
+    z = p.sample() if p.batch_shape else p.sample((len(batch),))
+    return z, model.decode(z, batch.context).sample()
 
 
 @final
@@ -339,5 +344,6 @@ __all__ = [
     "annealed_log_likelihood",
     "bidirectional_log_likelihood",
     "check_annealing",
+    "draw_joint",
     "simulate",
 ]

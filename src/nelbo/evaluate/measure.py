@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from nelbo.train.job import Job, threads
 __all__ = ["Cell", "Chart", "Finding", "Measure", "Subject", "evenly", "measure"]
 
 BATCH = 500
+T = TypeVar("T")
 Cell = str | float | int | None
 
 
@@ -54,18 +55,25 @@ class Subject:
         if self.progress is not None:
             self.progress(rows)
 
+    def paced(self, pieces: Iterable[T], number: int) -> Iterator[T]:
+        """The pieces of some work, one after the other; after each, its share of the rows counts as done."""
+        for done, piece in enumerate(pieces):
+            yield piece
+            self.advance(len(self.rows) * (done + 1) // number - len(self.rows) * done // number)
+
 
 @final
 @dataclass(frozen=True)
 class Chart:
     """A picture of a finding, as numbers: the report draws it."""
 
-    kind: Literal["lines", "bars"]
+    kind: Literal["lines", "bars", "points"]
     x: str  # what the axes are
     y: str
     series: Mapping[str, Sequence[tuple[float, float]]]  # name -> points; the names of bars stand in `ticks`
     ticks: Sequence[str] = ()
     words: str = ""  # what it shows, for who cannot see it
+    band: tuple[float, float] | None = None  # of y, where chance alone would leave it
 
 
 @final

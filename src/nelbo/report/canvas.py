@@ -20,7 +20,10 @@ from matplotlib.figure import Figure
 
 from nelbo.report.html import Markup
 
-__all__ = ["CLASSES", "FAINT", "FIRST", "INK", "PAGE", "SECOND", "SOFT", "THIRD", "WIDTH", "as_svg", "drawing", "tidy"]
+__all__ = [
+    "CLASSES", "FAINT", "FIRST", "GRID", "INK", "PAGE", "SECOND", "SOFT", "THIRD", "WIDTH",
+    "as_svg", "drawing", "tidy",
+]  # fmt: skip
 
 INK, SOFT, FAINT, GRID, PAGE = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05"
 FIRST, SECOND, THIRD = "#0a0b06", "#0a0b07", "#0a0b08"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from nelbo.report.canvas import FAINT, FIRST, INK, SECOND, SOFT, THIRD, WIDTH, as_svg, drawing, tidy
+from nelbo.report.canvas import FAINT, FIRST, GRID, INK, SECOND, SOFT, THIRD, WIDTH, as_svg, drawing, tidy
 from nelbo.report.history import ENOUGH, History
 from nelbo.report.html import Markup
 from nelbo.report.wording import nats, plain
@@ -97,17 +97,22 @@ def estimate_curve(by_samples: Mapping[int, float]) -> Markup:
 
 
 def of_a_measure(chart: Mapping[str, Any]) -> Markup:
-    """The chart of a finding, as `nelbo.evaluate.measure.Chart` holds it: lines with markers, or bars side by side."""
+    """The chart of a finding, as `nelbo.evaluate.measure.Chart` holds it: lines with markers, points,
+    or bars side by side."""
     series: Mapping[str, Sequence[Sequence[float]]] = chart["series"]
     colours = (FIRST, SECOND, THIRD, INK, FAINT)
     with drawing(WIDTH * 0.6, 2.6) as figure:
         axes = figure.subplots()
+        if chart.get("band"):
+            axes.axhspan(*chart["band"], color=GRID, zorder=0)
         for place, (name, points) in enumerate(series.items()):
             x, y = [point[0] for point in points], [point[1] for point in points]
             colour = colours[place % len(colours)]
             if chart["kind"] == "bars":
                 width = 0.8 / len(series)
                 axes.bar([at + (place - (len(series) - 1) / 2) * width for at in x], y, width, color=colour, label=name)
+            elif chart["kind"] == "points":
+                axes.plot(x, y, color=colour, marker="o", markersize=2.5, linestyle="none", alpha=0.6, label=name)
             else:
                 axes.plot(x, y, color=colour, marker="o", markersize=3.5, label=name)
         if chart["ticks"]:
