@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nelbo.core import Batch, full_precision
+from nelbo.core import Batch
 from nelbo.data.spec import Kind
 from nelbo.data.start import StartsFromData
 from nelbo.distributions.bernoulli import LogitBernoulli
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.networks.mlp import apply
+from nelbo.networks.precision import full_precision
 from nelbo.registry import register
 
 FACTORS = 64  # 2^-64 is far from float32's smallest number

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from nelbo.core import Likelihood, full_precision
+from nelbo.core import Likelihood
 from nelbo.data.spec import Kind
 from nelbo.errors import CompositionError
 from nelbo.networks.mlp import apply
+from nelbo.networks.precision import full_precision
 
 
 class Elementwise(Likelihood, ABC):

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Likelihood, full_precision
+from nelbo.core import Batch, Likelihood
 from nelbo.data.spec import Kind
 from nelbo.distributions.by_column import ByColumn
 from nelbo.errors import CompositionError
 from nelbo.likelihoods.elementwise import Elementwise
 from nelbo.networks.mlp import apply
+from nelbo.networks.precision import full_precision
 from nelbo.registry import register
 
 __all__ = ["Given", "MixedLikelihood"]

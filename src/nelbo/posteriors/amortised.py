@@ -6,8 +6,9 @@ from abc import ABC
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
+from nelbo.core import Posterior
 from nelbo.networks.mlp import apply
+from nelbo.networks.precision import full_precision
 from nelbo.posteriors.sizes import check_outputs
 
 

@@ -6,10 +6,11 @@ from typing import final
 
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, full_precision
+from nelbo.core import Posterior
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import CompositionError
 from nelbo.networks.mlp import apply
+from nelbo.networks.precision import full_precision
 from nelbo.posteriors.sizes import check_outputs
 from nelbo.registry import register
 

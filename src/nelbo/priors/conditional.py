@@ -7,10 +7,11 @@ from typing import final
 
 from torch import Tensor
 
-from nelbo.core import Posterior, Prior, full_precision
+from nelbo.core import Posterior, Prior
 from nelbo.distributions.normal import DiagonalNormal, LogVariance
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.networks.mlp import MLP
+from nelbo.networks.precision import full_precision
 from nelbo.registry import register
 
 

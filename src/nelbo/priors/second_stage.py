@@ -8,11 +8,12 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Posterior, Prior, full_precision
+from nelbo.core import Posterior, Prior
 from nelbo.distributions.latent_marginal import LatentMarginal
 from nelbo.distributions.normal import DiagonalNormal, LogVariance, StandardNormal
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import MLP
+from nelbo.networks.precision import full_precision
 from nelbo.registry import register
 
 
