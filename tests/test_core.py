@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nelbo import errors
-from nelbo.core import Batch, full_precision, sum_cells
+from nelbo.core import Batch, sum_cells
+from nelbo.networks.precision import full_precision
 
 
 def batch(**extra: torch.Tensor) -> Batch:
