@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from nelbo.cli.app import app
 from nelbo.errors import ConfigError
 from nelbo.evaluate.measure import evenly, measure
 from nelbo.models.latent import LatentVariableModel
+from nelbo.parts import catalogue
+from nelbo.recipes import written_part
+from nelbo.registry import registered
 from nelbo.report import write_report
 from nelbo.run import Run
 from nelbo.settings import resolve
@@ -35,6 +39,13 @@ def test_a_measure_that_does_not_exist_is_refused_with_the_remedy(name: str, wor
     job = prepare(resolve(SMALL), rows_of("real"))
     with pytest.raises(ConfigError, match=words):
         measure(job, model_of(job.build()), [name])
+
+
+@pytest.mark.parametrize(("name", "cls"), list(registered("measure")))
+def test_every_argument_of_a_measure_is_an_option(name: str, cls: type) -> None:
+    (part,) = (part for part in catalogue("measure") if part.name == name)
+    assert set(part.options) == set(inspect.signature(cls).parameters)
+    written_part("measure", f"{name}:{part.option_string}")  # refuses what is none
 
 
 def test_measuring_leaves_the_random_state_and_the_weights_alone() -> None:
