@@ -397,7 +397,9 @@ DECIDED = frozenset(
 
 
 def decided(part: str) -> frozenset[str]:
-    """The arguments of a part that are no options: the scale too, where it is that of the data."""
+    """The arguments of a part that are no options: the scale too, where it is that of the data; none of a measure's."""
+    if part.startswith("measure/"):
+        return frozenset()
     return DECIDED | {"scale"} if part.startswith("likelihood/") else DECIDED
 
 
