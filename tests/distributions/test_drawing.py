@@ -82,3 +82,13 @@ def test_common_noise_makes_a_rows_draws_independent_of_its_neighbours() -> None
 def test_common_noise_needs_a_draw_from_given_noise() -> None:
     with pytest.raises(CompositionError, match="cannot draw with noise common to all rows"):
         draw_common(Independent(Normal(torch.zeros(4, 3), 1.0), 1), 2, torch.Generator())
+
+
+def test_opposite_draws_of_a_gaussian_have_its_mean_without_error() -> None:
+    dist, loc, _ = q()
+    z, log_qz = draw_common(dist, 3, torch.Generator().manual_seed(0), opposite=True)
+    assert z.shape == (6, 4, 3)
+    torch.testing.assert_close(z.mean(0), loc)
+    torch.testing.assert_close(log_qz[:3], log_qz[3:])  # as far from the mean, on the other side
+    alone, _ = draw_common(dist, 3, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(z[:3], alone)

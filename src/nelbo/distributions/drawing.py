@@ -89,12 +89,13 @@ def rsample_with_log_prob(
 
 
 def draw_common(
-    q: Distribution, samples: int, generator: torch.Generator, like: Tensor | None = None
+    q: Distribution, samples: int, generator: torch.Generator, like: Tensor | None = None, opposite: bool = False
 ) -> tuple[Tensor, Tensor]:
     """K draws [K, B, D] from noise that every row shares, and their log densities [K, B].
 
     With common noise a row's score does not depend on its neighbours. The noise has the type and the device of `like`,
-    of the mean of q if left out (which some distributions draw to find).
+    of the mean of q if left out (which some distributions draw to find). With `opposite` the negatives of the noise
+    follow it: 2 K draws, whose mean has less error.
 
     Raises
     ------
@@ -104,6 +105,7 @@ def draw_common(
     if not isinstance(q, FromNoise):
         raise CompositionError(f"{type(q).__name__} cannot draw with noise common to all rows")
     noise = _noise(q, (samples, 1), generator, q.mean if like is None else like)
+    noise = torch.cat([noise, -noise]) if opposite else noise
     if isinstance(q, OwnDensity):
         return q.from_noise_with_log_prob(noise)
     # The draws of a row lie together, so that it is decoded without a copy.

@@ -17,11 +17,9 @@ from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
-from nelbo.samplers.hamiltonian import Target, transition
+from nelbo.samplers.hamiltonian import Target, adapted_steps, transition
 
 CHUNK = 1_000  # chains times rows moved together
-ACCEPTED = 0.65  # share of proposals that step sizes aim at; Wu et al. (2017), section 4.2
-PACE = 0.3  # of the adaptation, in log step size for a share of proposals
 DRAWS = 256  # for the variance of a start that does not know its own
 
 
@@ -228,12 +226,12 @@ def _path(model: LatentVariableModel, batch: Batch, how: Annealing) -> _Path:
     with torch.no_grad():
         p = model.prior(batch.context, model.posterior)
         start = model.encode(batch) if how.start == "posterior" else p
-        spread = _spread(start, how.seed, len(batch))
+        spread = spread_of(start, how.seed, len(batch))
     target = Target(start.log_prob, lambda z: model.log_joint(batch, z), spread)
     return _Path(how, start, target, _step_sizes(target, start, how))
 
 
-def _spread(start: Distribution, seed: int, rows: int) -> Tensor:
+def spread_of(start: Distribution, seed: int, rows: int) -> Tensor:
     """The variance of where chains start, [B, D]; that of draws where the distribution does not know it."""
     try:
         variance = start.variance
@@ -243,17 +241,10 @@ def _spread(start: Distribution, seed: int, rows: int) -> Tensor:
 
 
 def _step_sizes(target: Target, start: Distribution, how: Annealing) -> Tensor:
-    """Step sizes [T, B], by chains of another seed that adapt them as they go; a row's own."""
-    rows, dim = target.inverse_mass.shape
+    """Step sizes [T, B], by chains of another seed."""
     generator = torch.Generator().manual_seed(how.seed + 2)
-    point = target.at(_starts(start, how.chains, rows, generator))
-    log_step = torch.full((rows,), math.log(0.5) - 0.25 * math.log(dim), dtype=torch.float64, device=point.z.device)
-    schedule, found = how.schedule.tolist(), []
-    for t in range(1, len(schedule)):
-        point, share = transition(target, point, schedule[t], log_step.exp(), how.leapfrog, generator)
-        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
-        found.append(log_step)
-    return torch.stack(found).exp()
+    point = target.at(_starts(start, how.chains, len(target.inverse_mass), generator))
+    return adapted_steps(target, point, how.schedule.tolist(), how.leapfrog, generator)
 
 
 def _forwards(path: _Path) -> tuple[Tensor, Tensor, float]:

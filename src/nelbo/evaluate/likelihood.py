@@ -9,6 +9,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import draw_common
@@ -136,9 +137,12 @@ def _keep_freed_memory() -> None:
     torch.empty(KEPT, dtype=torch.uint8)
 
 
-def log_weights(model: Model, batch: Batch, samples: int, seed: int) -> Tensor:
-    """log p(x, z) - log q(z given x) of K draws with common noise, [K, B] in float64 on the CPU."""
-    q = model.encode(batch)
+def log_weights(model: Model, batch: Batch, samples: int, seed: int, q: Distribution | None = None) -> Tensor:
+    """log p(x, z) - log q(z given x) of K draws with common noise, [K, B] in float64 on the CPU.
+
+    Draws are those of the model's own posterior, or of the `q` that is given.
+    """
+    q = model.encode(batch) if q is None else q
     generator = torch.Generator().manual_seed(seed)
     pieces = []
     with torch.random.fork_rng(devices=[]):

@@ -13,10 +13,10 @@ from torch import Tensor
 from nelbo.core import Batch
 from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.evaluate.annealing import ACCEPTED, PACE, check_annealing, chunks, held_constant
+from nelbo.evaluate.annealing import check_annealing, chunks, held_constant
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
-from nelbo.samplers.hamiltonian import Point, Target, transition
+from nelbo.samplers.hamiltonian import ACCEPTED, PACE, Point, Target, transition
 
 MOST = 5  # dimensions, "less than 5" in the paper, in which a density can be fitted to draws
 THIN = 2  # transitions between draws that are kept

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 JITTER = 0.2  # step sizes vary by this share, so that no orbit closes on itself
+ACCEPTED = 0.65  # share of proposals that step sizes aim at; Wu et al. (2017), section 4.2
+PACE = 0.3  # of the adaptation, in log step size for a share of proposals
 
 
 @final
@@ -100,3 +103,20 @@ def transition(
         torch.where(wide, moved.slope_last, point.slope_last),
     )
     return result, taken.to(number)
+
+
+def adapted_steps(
+    target: Target, point: Point, schedule: Sequence[float], leapfrog: int, generator: torch.Generator
+) -> Tensor:
+    """Step sizes [T, B] of the transitions at schedule[1], ..., schedule[T]: a row's own, adapted along the path.
+
+    The chains that find them are thrown away: weights of chains that adapt as they go would be biased.
+    """
+    rows, dim = target.inverse_mass.shape
+    log_step = torch.full((rows,), math.log(0.5) - 0.25 * math.log(dim), dtype=torch.float64, device=point.z.device)
+    found = []
+    for beta in schedule[1:]:
+        point, share = transition(target, point, beta, log_step.exp(), leapfrog, generator)
+        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
+        found.append(log_step)
+    return torch.stack(found).exp()
