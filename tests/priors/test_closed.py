@@ -110,6 +110,11 @@ def test_a_relaxed_bernoulli_prior_is_torchs_over_log_odds(temperature: float, p
     assert abs(float((codes > 0.5).double().mean()) - probability) < 4.5 * error
 
 
+def test_a_temperature_of_0_relaxes_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"temperature above 0, but 0\.0.*--prior relaxed-bernoulli:temperature=0\.5"):
+        RelaxedBernoulliPrior(2, temperature=0.0)
+
+
 def test_relaxed_log_odds_are_learned() -> None:
     prior = RelaxedBernoulliPrior(3, learned=True)
     prior().log_prob(torch.randn(4, 3)).sum().backward()
@@ -160,7 +165,6 @@ def test_priors_follow_their_modules_type() -> None:
         lambda: BernoulliPrior(2, 1.0),
         lambda: RelaxedBernoulliPrior(0),
         lambda: RelaxedBernoulliPrior(2, 1.0),
-        lambda: RelaxedBernoulliPrior(2, temperature=0.0),
     ],
 )
 def test_nothing_is_made_of_nothing(make: Callable[[], Prior]) -> None:
