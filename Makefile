@@ -1,5 +1,5 @@
 # make demo   the main job on data that comes with the package
-# make test   the whole test suite
+# make test   the whole test suite, a process for each core
 # make check  format, lint and types
 # make clean  removes the virtual environment and every cache; runs/ stays
 
@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	$(BIN)/nelbo $(DEMO)
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
