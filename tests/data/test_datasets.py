@@ -53,7 +53,11 @@ def test_another_compression_of_the_same_content_is_accepted(tmp_path: Path) -> 
     assert store.content("toy", KNOWN) == CONTENT
 
 
-@pytest.mark.parametrize("answer", [gzip.compress(b"other"), b"<html>not here</html>", gzip.compress(CONTENT)[:-4]])
+@pytest.mark.parametrize(
+    "answer",
+    [gzip.compress(b"other"), b"<html>not here</html>", gzip.compress(CONTENT)[:-4]],
+    ids=["of another file", "no archive", "cut"],
+)
 def test_a_wrong_or_broken_download_is_refused_and_not_kept(tmp_path: Path, answer: bytes) -> None:
     with pytest.raises(DataError, match=r"SHA-256|cut short"):
         Store([tmp_path], lambda url: answer).content("toy", KNOWN)
