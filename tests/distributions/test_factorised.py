@@ -17,7 +17,7 @@ from nelbo.distributions.full_normal import FullNormal
 from nelbo.distributions.kumaraswamy import Kumaraswamy
 from nelbo.distributions.location_scale import DiagonalGumbel, DiagonalLaplace, DiagonalLogistic, DiagonalStudentT
 from nelbo.distributions.low_rank_normal import LowRankNormal
-from nelbo.distributions.normal import DiagonalNormal
+from nelbo.distributions.normal import DiagonalNormal, StandardNormal
 from nelbo.distributions.positive import DiagonalExponential, DiagonalGamma, DiagonalLogNormal
 
 A, B = (torch.linspace(low, high, 6, dtype=torch.float64).view(2, 3) for low, high in ((-0.6, 0.8), (0.3, -0.4)))
@@ -46,6 +46,13 @@ def test_terms_are_scipys_densities_of_each_dimension_and_sum_to_the_density(nam
     terms = q.log_prob_per_dimension(z)
     np.testing.assert_allclose(terms, peer.logpdf(z.numpy()), rtol=1e-9)  # type: ignore[attr-defined]
     torch.testing.assert_close(terms.sum(-1), q.log_prob(z))
+
+
+def test_so_is_the_standard_normal() -> None:
+    p = StandardNormal(3, A)
+    assert isinstance(p, Factorised)
+    np.testing.assert_allclose(p.log_prob_per_dimension(A), stats.norm().logpdf(A.numpy()), rtol=1e-12)
+    torch.testing.assert_close(p.log_prob_per_dimension(A).sum(-1), p.log_prob(A))
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "kumaraswamy"])

@@ -103,6 +103,10 @@ class StandardNormal(Distribution):
         """-z'z / 2 - D log(2 pi) / 2, `[..., D] -> [...]`, nats."""
         return -0.5 * value.square().sum(-1) - self.event_shape[0] * HALF_LOG_2PI
 
+    def log_prob_per_dimension(self, value: Tensor) -> Tensor:
+        """The terms of that sum, `[..., D] -> [..., D]`, nats."""
+        return -0.5 * value.square() - HALF_LOG_2PI
+
 
 @final
 class DiagonalNormal(Distribution):

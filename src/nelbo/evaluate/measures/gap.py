@@ -126,7 +126,7 @@ class Gap(Measure):
             },
             ("", "nats", "standard error", "Monte Carlo error"),
             rows,
-            self._notes(best, found, heavy),
+            self._notes(best, found, heavy, subject.model.prior.space is Space.REAL),
             (
                 Chart(
                     "lines",
@@ -141,7 +141,7 @@ class Gap(Measure):
             ),
         )
 
-    def _notes(self, best: Best, found: Mapping[str, Gauged], heavy: float) -> tuple[str, ...]:
+    def _notes(self, best: Best, found: Mapping[str, Gauged], heavy: float, is_real: bool) -> tuple[str, ...]:
         """What the figures say, and how far they are to be trusted."""
         family, network = found["approximation_gap"].value, found["amortisation_gap"].value
         notes = [
@@ -163,8 +163,8 @@ class Gap(Measure):
         if self.estimator == "iw" and heavy > TAIL:
             notes.append(
                 f"the weights of {heavy:.0%} of the rows have a tail too heavy to trust their log p(x) from so few "
-                "samples: it may be too low, and with it the approximation gap; take more (gap:samples=10000), or "
-                "gap:estimator=ais"
+                "samples: it may be too low, and with it the approximation gap; take more "
+                f"(gap:samples={10 * self.samples}){', or gap:estimator=ais' if is_real else ''}"
             )
         return tuple(notes)
 

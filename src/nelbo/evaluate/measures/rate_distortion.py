@@ -29,6 +29,7 @@ DRAWS = 100  # of the encoder, a row
 PILOT = 64  # draws of the prior a row, that say where the path is steep
 SCOUTS = 4  # chains that find the step sizes
 LEAST = 1e-6  # of the spread under the prior: there is none where z is not read
+FAR = 2.0  # times the length of the rest of the curve
 FEW = 0.25  # of the chains carry the weight: the curve is loose there
 
 
@@ -37,7 +38,7 @@ FEW = 0.25  # of the chains carry the weight: the curve is loose there
 class Curve:
     """Points (distortion, rate) of N rows at each beta, from K chains a row; nats."""
 
-    betas: tuple[float, ...]  # [J]
+    betas: tuple[float, ...]  # [J]  ascending from 0, the prior itself, which has no rate
     distortion: Tensor  # [J, N]
     rate: Tensor  # [J, N]
     effective: Tensor  # [J, N]  effective number of the K chains
@@ -56,9 +57,9 @@ class Curve:
         return {name: [finite(standard_error(each)) for each in of] for name, of in named.items()}
 
     def rate_at(self, distortion: float) -> float | None:
-        """A mean rate that is enough for this mean distortion: on the chord between two points, or that of the last.
+        """A mean rate that is enough for this mean distortion: on the chord between two points, 0 beyond the prior's.
 
-        None where it is less than that of all points.
+        None where the distortion is less than that of all points.
         """
         d, r = self.distortion.mean(1).numpy(), self.rate.mean(1).numpy()
         order = np.argsort(d)
@@ -70,7 +71,7 @@ class Curve:
 class Path:
     """The way of the chains from the prior to the largest beta."""
 
-    marks: tuple[float, ...]  # the betas that are asked for, ascending
+    marks: tuple[float, ...]  # 0 and the betas that are asked for, ascending
     schedule: tuple[float, ...]  # [T + 1]  from 0, all marks among them
 
 
@@ -92,10 +93,10 @@ def path_to(
                 spreads.append(model.likelihood.log_px(model.prior.code(z), batch[rows]).double().std(0).cpu())
     if not spreads:
         raise ConfigError("there are no rows to measure; choose another --split or give --data")
-    marks = sorted(set(map(float, betas)))
+    marks = sorted({0.0, *map(float, betas)})
     c = max(float(torch.cat(spreads).nanmedian()), LEAST)
     inner = torch.expm1(torch.linspace(0, math.log1p(c * marks[-1]), temperatures + 1, dtype=torch.float64)[1:-1]) / c
-    return Path(tuple(marks), tuple(sorted({0.0, *inner.tolist(), *marks})))
+    return Path(tuple(marks), tuple(sorted({*inner.tolist(), *marks})))
 
 
 def rate_distortion_curve(
@@ -188,11 +189,11 @@ def _walk(
     point = target.at(first)
     log_w, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
     found, influences = [], []
-    for t in range(1, len(schedule)):
-        beta = schedule[t]
-        log_w += (beta - schedule[t - 1]) * (point.last - point.first).double()
-        point, taken = transition(target, point, beta, steps[t - 1], leapfrog, generator, shared=False)
-        accepted += float(taken.mean()) / (len(schedule) - 1)
+    for t, beta in enumerate(schedule):
+        if t > 0:
+            log_w += (beta - schedule[t - 1]) * (point.last - point.first).double()
+            point, taken = transition(target, point, beta, steps[t - 1], leapfrog, generator, shared=False)
+            accepted += float(taken.mean()) / (len(schedule) - 1)
         if beta in path.marks:
             surprise, share = (point.first - point.last).double(), torch.softmax(log_w, 0)
             distortion = (share * surprise).sum(0)
@@ -293,7 +294,14 @@ class RateDistortion(Measure):
         least = curve.rate_at(encoder[0])
         effective = curve.effective.mean(1).tolist()
         rows: list[list[Cell]] = [
-            [f"curve at beta = {beta:g}", d[j], r[j], d[j] + r[j], errors["height"][j], effective[j]]
+            [
+                f"curve at beta = {beta:g}" if j else "prior, beta = 0",
+                d[j],
+                r[j],
+                d[j] + r[j],
+                errors["height"][j],
+                effective[j],
+            ]
             for j, beta in enumerate(curve.betas)
         ]
         rows.append(["encoder", *encoder, sum(encoder), None, None])
@@ -310,13 +318,16 @@ class RateDistortion(Measure):
             "encoder": {"distortion": encoder[0], "rate": encoder[1], "bound": -sum(encoder)},
             "rate_at_encoder": least,
         }
+        # The prior's distortion can be so large that the rest of the curve would be a point.
+        is_near = d[0] - d[1] < FAR * (d[1] - d[-1])
+        first = 0 if is_near or encoder[0] > d[1] else 1
+        ends = f"from beta = {curve.betas[first]:g} to {curve.betas[-1]:g}"
         chart = Chart(
             "lines",
             "distortion (nats)",
             "rate (nats)",
-            {"best q (upper bound)": list(zip(d, r, strict=True)), "encoder": [encoder]},
-            words=f"{title}: the curve of the best q from beta = {curve.betas[0]:g} to {curve.betas[-1]:g}, and the "
-            f"encoder at ({encoder[0]:.1f}, {encoder[1]:.1f})",
+            {"best q (upper bound)": list(zip(d, r, strict=True))[first:], "encoder": [encoder]},
+            words=f"{title}: the curve of the best q {ends}, and the encoder at ({encoder[0]:.1f}, {encoder[1]:.1f})",
         )
         columns = ("", "distortion", "rate", "sum", "Monte Carlo error", "effective chains")
         return Finding(title, figures, columns, rows, self._notes(curve, encoder, least), (chart,))
@@ -329,15 +340,17 @@ class RateDistortion(Measure):
             f"all, is minus log p(x) ({-total:.2f}); the curve is an upper bound: no more rate is needed"
         ]
         if least is None:
-            more = "+".join(f"{beta:g}" for beta in (*curve.betas, 10 * curve.betas[-1]))
+            more = "+".join(f"{beta:g}" for beta in (*curve.betas[1:], 10 * curve.betas[-1]))
             notes.append(
                 f"the encoder's distortion is less than that of all points: more of them, rate-distortion:betas={more}"
             )
-        else:
+        elif least < encoder[1]:
             notes.append(
                 f"for the encoder's distortion a rate of {least:.2f} nats is enough, where the encoder takes "
                 f"{encoder[1]:.2f}"
             )
+        else:
+            notes.append("the encoder takes no more than the curve's upper bound at its distortion: it is as good")
         loose = [beta for j, beta in enumerate(curve.betas) if float(curve.effective[j].mean()) < FEW * self.how.chains]
         if loose and self.how.chains > 1:
             notes.append(

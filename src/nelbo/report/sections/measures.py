@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from nelbo.report.charts import of_a_measure
 from nelbo.report.html import Markup, element, figure, join, section, table
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count, plain
+from nelbo.report.wording import count, nats, plain
 
 __all__ = ["measures"]
+
+LARGE = 100.0  # from where four digits leave out the hundredths that figures in nats differ by
 
 
 def measures(subject: Subject) -> Markup:
@@ -34,6 +37,8 @@ def _finding(found: Mapping[str, Any]) -> Markup:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, float) and LARGE <= abs(value) < math.inf:
+        return nats(value)
     if isinstance(value, float) or value is None:
         return plain(value, 4)
     return count(value, "").strip() if isinstance(value, int) else str(value)
