@@ -37,8 +37,8 @@ def evaluate(
     measure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Instead of the likelihood: gap, aggregate, rate-distortion, calibration, pit, samples, disentanglement, "
-            "probes:neighbours=3; nelbo parts measure says what they are. May be repeated."
+            help="Instead of the likelihood: gap, aggregate, rate-distortion, calibration, pit, samples, "
+            "disentanglement, probes:neighbours=3; nelbo parts measure says what they are. May be repeated."
         ),
     ] = None,
     temperatures: Annotated[int, typer.Option(help="Of ais and bdmc: more is nearer the truth.")] = 500,
