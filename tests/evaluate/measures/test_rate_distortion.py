@@ -94,6 +94,20 @@ def test_with_few_temperatures_points_are_above_the_curve(chains: int) -> None:
             assert above > 4 * error, "the test has no power"
 
 
+def test_monte_carlo_errors_are_those_of_other_seeds() -> None:
+    case = random_linear_gaussian(3, rows=1)
+    runs = [curve_of(case, (1.0, 4.0), 30, temperatures=2, leapfrog=2, seed=10 * seed) for seed in range(200)]
+    found = {
+        "distortion": torch.stack([run.distortion.mean(1) for run in runs]),
+        "rate": torch.stack([run.rate.mean(1) for run in runs]),
+    }
+    found["height"] = found["rate"] + torch.tensor(runs[0].betas) * found["distortion"]
+    for name, values in found.items():
+        claimed = torch.tensor([[error or 0.0 for error in run.errors[name]] for run in runs]).square().mean(0).sqrt()
+        ratio = values.std(0)[1:] / claimed[1:]
+        assert bool(((ratio > 0.75) & (ratio < 1.3)).all()), (name, ratio)
+
+
 def test_the_encoder_is_at_its_own_rate_and_distortion_above_the_curve() -> None:
     case = random_linear_gaussian(2)
     distortion, rate = encoder_point(case.model, [Batch(case.x[:2]), Batch(case.x[2:])])

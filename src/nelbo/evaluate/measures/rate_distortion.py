@@ -257,7 +257,7 @@ class RateDistortion(Measure):
     def __init__(
         self,
         betas: Sequence[float] | float = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-        rows: int = 40,
+        rows: int = 30,
         chains: int = 8,
         temperatures: int = 200,
         leapfrog: int = 8,
