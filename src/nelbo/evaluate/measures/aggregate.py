@@ -23,7 +23,7 @@ from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 
 NUMBERS = 500_000  # draws times rows times latents scored together
-NEAR = 1.0  # nats below the cap of the information
+NEAR = 1.0  # nats below the cap of the information, or a quarter of it
 BARS = 60  # latents that a chart has room for
 RATE, INFORMATION, MARGINAL = "rate", "mutual_information", "marginal_kl"
 CORRELATION, BY_DIMENSION = "total_correlation", "dimension_wise_kl"
@@ -112,7 +112,9 @@ def aggregate_posterior(
         encoded.append(model.encode(batch))
     n = sum(q.batch_shape[0] for q in encoded)
     if n < 2:
-        raise DataError("the aggregate posterior is one of several rows, but there is 1; choose another --split")
+        raise DataError(
+            "the aggregate posterior is one of several rows, but there is 1; choose another --split or --data"
+        )
     p = model.prior(None, model.posterior)
     chosen, first = evenly(torch.arange(n), rows), 0
     for q in encoded:
@@ -262,9 +264,7 @@ class RateParts(Measure):
                 for name, each in per_latent.items()
             }
             what = " and ".join(series)
-            charts.append(
-                Chart("bars", "latent", "nats", series, words=f"{what.capitalize()} of each latent by itself")
-            )
+            charts.append(Chart("bars", "latent", "nats", series, words=f"Of each latent by itself: {what}"))
         columns = ("", "nats", "standard error", "Monte Carlo error")
         return Finding(title, figures, columns, rows, self._notes(found.n, value, above), charts)
 
@@ -275,7 +275,7 @@ class RateParts(Measure):
             f"the codes could save, {value[MARGINAL]:.2f} nats at most (nelbo fit-prior)",
         ]
         most, least = above[INFORMATION], above[MARGINAL]
-        if value[INFORMATION] > cap - NEAR:
+        if value[INFORMATION] > cap - min(NEAR, cap / 4):
             notes.append(
                 f"of {n} rows the information is log N = {cap:.2f} nats at most: these codes hardly overlap, so that "
                 "of more rows it would be larger, and the marginal KL smaller (--split train)"
