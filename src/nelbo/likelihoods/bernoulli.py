@@ -83,7 +83,9 @@ class BernoulliLikelihood(Elementwise, StartsFromData):
             logits = logits.view(draws, rows, -1)
             return (logits * x).sum(-1) - F.softplus(logits).sum(-1)
         logits = logits.view(draws, rows, -1)
-        return _agreement(logits, x - 0.5) - _half_normaliser(logits)
+        agreement = _agreement(logits, x - 0.5)
+        # The sum with an offset is nobody else's; a network may hand out its input as its output.
+        return agreement - _half_normaliser(logits.abs() if self.offset is None else logits.abs_())
 
 
 def _agreement(logits: Tensor, signs: Tensor) -> Tensor:
@@ -94,16 +96,15 @@ def _agreement(logits: Tensor, signs: Tensor) -> Tensor:
     return agreement.transpose(0, 1)
 
 
-def _half_normaliser(logits: Tensor) -> Tensor:
-    """sum_j log(exp(l_j / 2) + exp(-l_j / 2)) over the last dimension, without gradients.
+def _half_normaliser(sizes: Tensor) -> Tensor:
+    """sum_j log(exp(l_j / 2) + exp(-l_j / 2)) over the last dimension, from the sizes abs(l_j), which are used up.
 
-    This is sum_j abs(l_j) / 2 - log sigmoid(abs(l_j)); the sigmoids are between 1/2 and 1, so that one logarithm
-    serves a product of as many of them as divide the dimension, up to 64.
+    This is sum_j abs(l_j) / 2 - log sigmoid(abs(l_j)), without gradients; the sigmoids are between 1/2 and 1, so that
+    one logarithm serves a product of as many of them as divide the dimension, up to 64.
     """
-    group = _largest_divisor(logits.shape[-1])
-    sizes = logits.abs()
+    group = _largest_divisor(sizes.shape[-1])
     half = 0.5 * sizes.sum(-1)
-    products = sizes.sigmoid_().view(*logits.shape[:-1], -1, group).prod(-1) if group > 1 else sizes.sigmoid_()
+    products = sizes.sigmoid_().view(*sizes.shape[:-1], -1, group).prod(-1) if group > 1 else sizes.sigmoid_()
     return half - products.log().sum(-1)
 
 

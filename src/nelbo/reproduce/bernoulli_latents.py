@@ -21,13 +21,13 @@ RELAXED = {
     "posterior": "relaxed-bernoulli:temperature=0.6667",
 }
 METHODS: dict[str, dict[str, Any]] = {
-    "REINFORCE": {**BINARY, "objective": "elbo:gradient=reinforce", "lr": 1e-3},
-    "REINFORCE, moving average": {**BINARY, "objective": "elbo:gradient=reinforce-average", "lr": 1e-3},
-    "NVIL": {**BINARY, "objective": "elbo:gradient=nvil", "lr": 1e-3},
-    "VIMCO, ELBO": {**BINARY, "objective": "elbo:samples=5,gradient=vimco", "lr": 1e-3},
-    "VIMCO, IWAE": {**BINARY, "objective": "iwae:samples=5,gradient=vimco", "lr": 1e-3},
-    "relaxed, ELBO": {**RELAXED, "objective": "elbo", "lr": 1e-3},
-    "relaxed, IWAE": {**RELAXED, "objective": "iwae:samples=5", "lr": 1e-3},
+    "REINFORCE": {**BINARY, "objective": "elbo:gradient=reinforce"},
+    "REINFORCE, moving average": {**BINARY, "objective": "elbo:gradient=reinforce-average"},
+    "NVIL": {**BINARY, "objective": "elbo:gradient=nvil"},
+    "VIMCO, ELBO": {**BINARY, "objective": "elbo:samples=5,gradient=vimco"},
+    "VIMCO, IWAE": {**BINARY, "objective": "iwae:samples=5,gradient=vimco"},
+    "relaxed, ELBO": {**RELAXED, "objective": "elbo"},
+    "relaxed, IWAE": {**RELAXED, "objective": "iwae:samples=5"},
 }
 SETTINGS: dict[str, Any] = {
     "source": "binarized-mnist",
@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "likelihood": "bernoulli:start=mean",
     "steps": 10_000,
     "batch_size": 100,
+    "lr": 1e-2,
     "lr_schedule": "cosine",
     "keep": "last",
 }
@@ -97,5 +98,8 @@ REPRODUCTION = Reproduction(
     ],
     measure=measure,
     sources=("binarized-mnist",),
-    remark="TODO",
+    remark="Every log-likelihood is that of the discrete model, also where its relaxation was trained. The "
+    "learning rate is one for all: of 0.0003, 0.001, 0.003 and 0.01, tried in part, the largest was the best on "
+    "validation images for each method it was tried with (another seed). Temperatures are 2/3 (posterior) and 1/2 "
+    "(prior), as in the paper. Estimates with few effective samples are low, the relaxation's most of all.",
 )
