@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -67,6 +68,20 @@ class Ledger:
             means.pop("kl", None)
         beside = {f"{phase}: {n}": v for phase, ledger in self._beside.items() for n, v in ledger.summary().items()}
         return {**means, **result, **beside}
+
+    def as_json(self) -> dict[str, Any]:
+        """The sums so far, for an epoch that is broken off."""
+        self._fold()
+        beside = {phase: ledger.as_json() for phase, ledger in self._beside.items()}
+        return {"sums": self._sums, "rows": self.rows, "beside": beside}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Ledger:
+        """A ledger that goes on from such sums."""
+        ledger = cls()
+        ledger._sums, ledger.rows = dict(content["sums"]), int(content["rows"])
+        ledger._beside = {phase: cls.from_json(sums) for phase, sums in content["beside"].items()}
+        return ledger
 
     def _fold(self) -> None:
         for name in self._noted[0][1] if self._noted else ():
