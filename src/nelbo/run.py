@@ -1,6 +1,6 @@
 """The run folder: what one training leaves behind, and how it is found again.
 
-`config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/last.safetensors`, `model/` (`config.json`
+`config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/step-*.safetensors`, `model/` (`config.json`
 and `model.safetensors`), `evaluation-*.json`, `measures-*.json`, `report.html`. Every write is atomic; loading executes
 nothing.
 """
@@ -43,8 +43,8 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     @property
-    def checkpoint_file(self) -> Path:
-        return self.folder / "checkpoints" / "last.safetensors"
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
 
     @property
     def report_file(self) -> Path:
@@ -134,16 +134,23 @@ class Run:
         return read_json(path) if path.exists() else None
 
 
-def fit(source: Settings | Job, folder: Path, *, resume: bool = False, listeners: Sequence[Listener] = ()) -> Run:
-    """Train into a run folder, or go on with what it holds."""
+def fit(
+    source: Settings | Job,
+    folder: Path,
+    *,
+    resume: bool = False,
+    checkpoint: str | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Run:
+    """Train into a run folder, or go on with what it holds: from its newest checkpoint, or from one by its name."""
     run = Run(folder)
     if resume:
         _refuse_refit(run)
     job = source if isinstance(source, Job) else prepare(source)
     hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
-    objective, state, _ = train(job, checkpoint=run.checkpoint_file, resume=resume, listeners=hooks)
+    objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
     run.write_model(model_of(objective), job.spec)
-    run.write_state({key: value for key, value in vars(state).items() if key != "best_weights"})
+    run.write_state(state.as_json())
     return run
 
 

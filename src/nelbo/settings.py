@@ -66,6 +66,9 @@ class Settings(BaseModel):
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False
     time_limit: str | None = None
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    checkpoint_every: str = "1min"
+    keep_checkpoints: int = Field(default=2, ge=1)
 
     @model_validator(mode="after")
     def _one_transform(self) -> Self:

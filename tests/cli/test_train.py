@@ -28,8 +28,9 @@ def test_a_run_holds_all_that_was_promised(digits_run: Path) -> None:
     names = set(content_of(digits_run))
     assert {
         "config.json", "metrics.jsonl", "state.json", "model/config.json", "model/model.safetensors",
-        "checkpoints/last.safetensors", "evaluation-test.json", "report.html",
+        "evaluation-test.json", "report.html",
     } <= names  # fmt: skip
+    assert len([name for name in names if name.startswith("checkpoints/step-")]) in {1, 2}
     config = json.loads((digits_run / "config.json").read_text())
     assert config["settings"]["likelihood"] == "discretized-logistic"
     assert len((digits_run / "metrics.jsonl").read_text().splitlines()) == 2

@@ -16,6 +16,7 @@ from nelbo.run import Run, fit
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors
 from nelbo.train import Job, TrainState, prepare, train
+from nelbo.train.checkpoint import Checkpoints
 from nelbo.train.job import make_trainer
 from nelbo.train.monitor import EpochRecord, Listener
 from zoo import SMALL, rows_of
@@ -230,11 +231,9 @@ class Poison(Listener):
 
 
 def test_a_non_finite_loss_names_epoch_step_term_and_parameter_and_keeps_the_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("nelbo.train.trainer.SAVE_EVERY", 0.0)
-    checkpoint = tmp_path / "c.safetensors"
-    trainer = make_trainer(job(), checkpoint)
+    trainer = make_trainer(job(checkpoint_every="1epoch"), tmp_path)
     name = "model.likelihood.network.layers.2.weight"
     trainer.listeners = [Poison(trainer.objective, name, epoch=2)]
     with pytest.raises(TrainingError) as caught:
@@ -244,7 +243,7 @@ def test_a_non_finite_loss_names_epoch_step_term_and_parameter_and_keeps_the_che
     assert "term 'likelihood'" in message
     assert f"parameter '{name}' holds NaN or infinity" in message
     assert "lower --lr or add --clip" in message
-    kept, _ = read_tensors(checkpoint)
+    kept, _ = read_tensors(Checkpoints(tmp_path).files[0])
     assert all(bool(torch.isfinite(t).all()) for key, t in kept.items() if key.startswith("weights/"))
     assert trainer.state.epoch == 2
 

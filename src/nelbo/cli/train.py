@@ -184,6 +184,17 @@ def train(
     time_limit: Annotated[
         str | None, typer.Option(help="Stop at an epoch's end after 90s, 10min, 2h.", rich_help_panel=Fit)
     ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(help="Keep the moving average of the weights with this decay (0.999).", rich_help_panel=Fit),
+    ] = None,
+    checkpoint_every: Annotated[
+        str | None,
+        typer.Option(help="500steps, 1epoch, 10min (default: 1min).", rich_help_panel=Folder),
+    ] = None,
+    keep_checkpoints: Annotated[
+        int | None, typer.Option(help="How many of the last ones are kept (default: 2).", rich_help_panel=Folder)
+    ] = None,
     plugin: Plugins = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)
@@ -194,6 +205,12 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --run from its last checkpoint.", rich_help_panel=Folder)
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Of --resume: the checkpoint to go on from, by name (default: the last).", rich_help_panel=Folder
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start --run anew; the old one is moved aside.", rich_help_panel=Folder)
     ] = False,
@@ -216,7 +233,7 @@ def train(
         given["hidden"] = _sizes(hidden)
     load_plugins(plugin)
     if resume:
-        _resume(run, given, plugin, json)
+        _resume(run, given, checkpoint, plugin, json)
         return
     from nelbo.recipes import find
     from nelbo.settings import read_config, resolve
@@ -237,14 +254,16 @@ def train(
     _finish(_fit(job, folder, plugin), job, json)
 
 
-_NO_SETTINGS = frozenset({"hidden", "plugin", "run", "config", "resume", "overwrite", "dry_run", "json"})
+_NO_SETTINGS = frozenset({"hidden", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run", "json"})
 
 
 def _left_out(value: object) -> bool:
     return value is None or value is False or value == []
 
 
-def _resume(folder: Path | None, given: dict[str, Any], plugin: list[Path] | None, json: bool) -> None:
+def _resume(
+    folder: Path | None, given: dict[str, Any], checkpoint: str | None, plugin: list[Path] | None, json: bool
+) -> None:
     from nelbo.errors import ConfigError
     from nelbo.run import Run, claim, reopen
 
@@ -263,18 +282,22 @@ def _resume(folder: Path | None, given: dict[str, Any], plugin: list[Path] | Non
         return
     job = reopen(run)
     _introduce(job)
-    _finish(_fit(job, folder, plugin, resume=True), job, json)
+    _finish(_fit(job, folder, plugin, resume=True, checkpoint=checkpoint), job, json)
 
 
-def _fit(job: Job, folder: Path, plugin: list[Path] | None, *, resume: bool = False) -> Run:
+def _fit(
+    job: Job, folder: Path, plugin: list[Path] | None, *, resume: bool = False, checkpoint: str | None = None
+) -> Run:
     from nelbo.run import fit
+    from nelbo.train.interruption import Interrupted
 
     try:
         with following() as listener:
-            return fit(job, folder, resume=resume, listeners=[listener])
-    except KeyboardInterrupt:
-        say(f"\nstopped by Ctrl-C; go on with: nelbo train --resume --run {folder}{_again(plugin)}")
-        raise typer.Exit(130) from None
+            return fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=[listener])
+    except KeyboardInterrupt as stopped:
+        by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
+        say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")
+        raise typer.Exit(128 + stopped.signal if isinstance(stopped, Interrupted) else 130) from None
 
 
 def _again(plugin: list[Path] | None) -> str:

@@ -97,15 +97,25 @@ class Batches:
         """Batches in an epoch."""
         return self.rows // self._size if self._drop_last else -(-self.rows // self._size)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch; order and noise are a function of (seed, epoch) only."""
+    def epoch(self, epoch: int, start: int = 0, noise: Tensor | None = None) -> Walk:
+        """The batches of an epoch; order and noise are a function of (seed, epoch) only.
+
+        Parameters
+        ----------
+        start
+            Batches to leave out: an epoch that was broken off goes on there.
+        noise
+            The state of the noise then (`Walk.noise`).
+        """
         order = self._rows
         if self._shuffle:
             places = torch.randperm(self.rows, generator=_generator("cpu", self._seed, epoch, ORDER))
             order = order[places.to(self._device)]
-        noise = _generator(self._device, self._seed, epoch, NOISE)
+        generator = _generator(self._device, self._seed, epoch, NOISE)
+        if noise is not None:
+            generator.set_state(noise)
         end = len(self) * self._size if self._drop_last else self.rows
-        return self._walk(order[:end], noise)
+        return Walk(self._walk(order[start * self._size : end], generator), generator)
 
     def fixed(self, seed: int = 0) -> Iterator[Batch]:
         """All rows in their order, with noise that is the same whatever the batch size and the device.
@@ -116,7 +126,7 @@ class Batches:
         return self._walk(self._rows, _generator("cpu", seed, 0, FIXED))
 
     def _walk(self, order: Tensor, noise: torch.Generator) -> Iterator[Batch]:
-        for index in torch.split(order, self._size):
+        for index in torch.split(order, self._size) if len(order) else ():
             x, log_jacobian = self._transform(self._gather(index), noise)
             yield Batch(
                 x=x,
@@ -143,6 +153,23 @@ class Batches:
         """(x - shift) / scale, of log(1 + x) where that is what is read."""
         x = x.log1p() if self._logarithm else x
         return x * self._factor if self._shift is None else (x - self._shift) * self._factor
+
+
+@final
+class Walk(Iterator[Batch]):
+    """The batches of an epoch, one after the other."""
+
+    def __init__(self, batches: Iterator[Batch], noise: torch.Generator) -> None:
+        self._batches = batches
+        self._noise = noise
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
+
+    @property
+    def noise(self) -> Tensor:
+        """The state of the noise after the last batch."""
+        return self._noise.get_state()
 
 
 def _done_once(x: Tensor, rows: Tensor, transform: Transform, binary: bool) -> tuple[Tensor, Transform]:

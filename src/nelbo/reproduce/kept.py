@@ -20,8 +20,9 @@ def trained(name: str, job: Job) -> LatentVariableModel:
 
     A checkpoint is of these settings and this code alone; code that is not committed leaves none.
     """
-    file = _file(name, job, "safetensors")
-    objective, _, _ = train(job, checkpoint=file, resume=True)
+    file = _file(name, job, "json")
+    folder = None if file is None else file.with_suffix("")
+    objective, _, _ = train(job, checkpoints=folder, resume=True)
     return cast("LatentVariableModel", model_of(objective)).eval()
 
 

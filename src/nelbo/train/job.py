@@ -23,10 +23,11 @@ from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
-from nelbo.train.checkpoint import TrainState
+from nelbo.train.checkpoint import Checkpoints, TrainState
 from nelbo.train.engine import Engine
 from nelbo.train.monitor import Ledger, Listener
 from nelbo.train.optimisers import lr_factor
+from nelbo.train.rhythm import parse_rhythm
 from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
@@ -124,11 +125,19 @@ def prepare(settings: Settings, data: Data | None = None) -> Job:
 def train(
     source: Settings | Job,
     *,
-    checkpoint: Path | None = None,
+    checkpoints: Path | None = None,
     resume: bool = False,
+    chosen: str | None = None,
     listeners: Sequence[Listener] = (),
 ) -> tuple[Objective, TrainState, Job]:
     """Train to the end, in memory; `nelbo.run.fit` does the same into a run folder.
+
+    Parameters
+    ----------
+    checkpoints
+        Folder of checkpoints; without one nothing is kept.
+    resume, chosen
+        Whether to go on from the newest of them, or from one by its name.
 
     Returns
     -------
@@ -137,15 +146,15 @@ def train(
     job = source if isinstance(source, Job) else prepare(source)
     settings = job.settings
     with threads(settings.threads), torch.random.fork_rng(devices=_cuda()):
-        trainer = make_trainer(job, checkpoint, listeners)
+        trainer = make_trainer(job, checkpoints, listeners)
         torch.manual_seed(settings.seed + 1)
         if resume:
-            trainer.resume()
+            trainer.resume(chosen)
         state = trainer.fit()
     return trainer.objective, state, job
 
 
-def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[Listener] = ()) -> Trainer:
+def make_trainer(job: Job, checkpoints: Path | None = None, listeners: Sequence[Listener] = ()) -> Trainer:
     """The trainer of a job, ready to fit."""
     settings = job.settings
     engine = Engine(settings.device, settings.precision, settings.compile)
@@ -165,11 +174,14 @@ def make_trainer(job: Job, checkpoint: Path | None = None, listeners: Sequence[L
         patience=settings.patience,
         keep_best=settings.keep == "best",
         time_limit=parse_duration(settings.time_limit),
+        save=parse_rhythm("--checkpoint-every", settings.checkpoint_every),
+        average=settings.ema,
     )
     held_out = None
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
-    return Trainer(objective, batches, held_out, plan, engine, checkpoint, listeners)
+    kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints)
+    return Trainer(objective, batches, held_out, plan, engine, kept, listeners)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -63,6 +64,22 @@ class Ledger:
             result["likelihood"] = -parts["likelihood"]
         beside = {f"{phase}: {n}": v for phase, ledger in self._beside.items() for n, v in ledger.summary().items()}
         return {**result, **beside}
+
+    def as_json(self) -> dict[str, Any]:
+        """The sums so far, for an epoch that is broken off."""
+        self._fold()
+        beside = {phase: ledger.as_json() for phase, ledger in self._beside.items()}
+        sums = [[kind, name, total] for (kind, name), total in self._sums.items()]
+        return {"sums": sums, "rows": self.rows, "beside": beside}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Ledger:
+        """A ledger that goes on from such sums."""
+        ledger = cls()
+        ledger._sums = {(kind, name): total for kind, name, total in content["sums"]}
+        ledger.rows = int(content["rows"])
+        ledger._beside = {phase: cls.from_json(sums) for phase, sums in content["beside"].items()}
+        return ledger
 
     def _fold(self) -> None:
         for key in self._noted[0][1] if self._noted else ():

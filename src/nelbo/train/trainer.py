@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import final
 
 import torch
 from torch import nn
 
 from nelbo.core import Loss, Objective, Phase
-from nelbo.data.batches import Batches
+from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
-from nelbo.train.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from nelbo.train.average import MovingAverage
+from nelbo.train.checkpoint import Checkpoints, TrainState, load_checkpoint, save_checkpoint
 from nelbo.train.engine import Engine, Forward
+from nelbo.train.interruption import Interrupted, Request, listening
 from nelbo.train.monitor import EpochRecord, Ledger, Listener
 from nelbo.train.optimisers import Factor, optimiser
+from nelbo.train.rhythm import EVERY_MINUTE, Rhythm
 
 SHOW_EVERY = 0.2  # seconds between looks of a listener inside an epoch
-SAVE_EVERY = 15.0  # seconds between checkpoints, at epochs' ends
 LOOK_EVERY = 100  # steps between looks for a non-finite loss where looking makes the device wait
 
 
@@ -40,6 +42,8 @@ class Plan:
     patience: int | None = None  # epochs
     keep_best: bool = True
     time_limit: float | None = None  # seconds
+    save: Rhythm = EVERY_MINUTE  # checkpoints
+    average: float | None = None  # decay of the moving average of the weights that is kept
 
 
 @final
@@ -80,8 +84,8 @@ class Trainer:
         Batches; the order is a function of (seed, epoch). Without validation the last weights are kept.
     plan, engine
         How long, and where.
-    checkpoint
-        File that holds the state at epochs' ends, or None to keep none.
+    checkpoints
+        Where the state is kept, or None to keep none.
     listeners
         Told of steps and epochs.
     """
@@ -93,7 +97,7 @@ class Trainer:
         validation: Batches | None,
         plan: Plan,
         engine: Engine,
-        checkpoint: Path | None = None,
+        checkpoints: Checkpoints | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.objective = objective
@@ -101,19 +105,29 @@ class Trainer:
         self.validation = validation
         self.plan = plan
         self.listeners = listeners
-        self.checkpoint = checkpoint
+        self.checkpoints = checkpoints
         self.state = TrainState()
         self._device = engine.device
         self._steppers = [Stepper.of(phase, plan, engine) for phase in objective.phases]
         self._main = self._steppers[0]
+        trained = [p for stepper in self._steppers for p in stepper.trained]
+        self._average = None if plan.average is None else MovingAverage(trained, plan.average)
+        self._walk: Walk | None = None
         self._saved = time.monotonic()
+        self._counted = time.perf_counter()  # up to when `state.seconds` counts
 
-    def resume(self) -> None:
-        """Go on from the checkpoint; the random state is torch's global one from here on."""
-        if self.checkpoint is not None and self.checkpoint.exists():
-            self.state = load_checkpoint(self.checkpoint, self.objective, self.optimisers)
-            if self.state.step < self.plan.steps and self.state.stopped.startswith("time limit"):
-                self.state.stopped = ""
+    def resume(self, chosen: str | None = None) -> None:
+        """Go on from the newest checkpoint, or a chosen one; the random state is torch's global one from here on."""
+        if self.checkpoints is None:
+            return
+        found = self.checkpoints.load(lambda file: load_checkpoint(file, self.objective, self.optimisers), chosen)
+        if found is None:
+            return
+        self.state = found
+        if self._average is not None:
+            self._average.restore(found.average)
+        if found.step < self.plan.steps and found.stopped.startswith("time limit"):
+            found.stopped = ""
 
     def fit(self) -> TrainState:
         """Train to the end of the plan and leave the objective with the weights to keep.
@@ -123,18 +137,25 @@ class Trainer:
         TrainingError
             If the loss turns non-finite: the message says in which epoch and step, in which term, and in which
             parameter; the last checkpoint stays as it was.
+        Interrupted
+            On Ctrl-C or SIGTERM, after the step that runs, when the state is saved.
         """
         total = math.ceil(self.plan.steps / len(self.batches))
         for listener in self.listeners:
             listener.started(total, self.batches.rows, self.state.epoch)
-        while not self.state.stopped:
-            record, is_best = self._epoch()
-            self.state.stopped = self._reason_to_stop()
-            for listener in self.listeners:
-                listener.finished_epoch(record, is_best)
-            self._save(force=bool(self.state.stopped))  # last: a resumed run drops records the checkpoint lacks
+        self._counted = time.perf_counter()
+        with listening() as request:
+            while not self.state.stopped:
+                record, is_best = self._epoch(request)
+                self.state.stopped = self._reason_to_stop()
+                for listener in self.listeners:
+                    listener.finished_epoch(record, is_best)
+                # Last: a resumed run drops records that the checkpoint lacks.
+                self._save_if_due(request, force=bool(self.state.stopped))
         if self.plan.keep_best and self.state.best_weights:
             self.objective.load_state_dict(self.state.best_weights)
+        elif self._average is not None:
+            self._average.load()
         for listener in self.listeners:
             listener.finished(self.state.stopped)
         return self.state
@@ -148,9 +169,10 @@ class Trainer:
         """The steps of an epoch, each taken when it is asked for: whoever iterates may do something in between."""
         state, shown = self.state, time.perf_counter()
         self.objective.train()
-        for i, batch in enumerate(self.batches.epoch(epoch)):
+        self._walk = self.batches.epoch(epoch, state.position, state.noise.get("epoch"))
+        for batch in self._walk:
             if state.step >= self.plan.steps:
-                return
+                break
             self._set_rates(state.step)
             for stepper in self._steppers:
                 if state.step % stepper.phase.every == 0:
@@ -161,28 +183,36 @@ class Trainer:
                     stepper.step(loss, self.plan.clip)
                     ledger.of(stepper.phase.name).add(loss, len(batch))
             state.step += 1
+            state.position += 1
+            if self._average is not None:
+                self._average.update(state.step)
             if time.perf_counter() - shown > SHOW_EVERY:
                 shown = time.perf_counter()
                 for listener in self.listeners:
-                    listener.stepped(epoch, (i + 1) / len(self.batches), ledger)
+                    listener.stepped(epoch, state.position / len(self.batches), ledger)
             yield
+        self._walk, state.position, state.noise, state.sums = None, 0, {}, {}
 
-    def _epoch(self) -> tuple[EpochRecord, bool]:
+    def _epoch(self, request: Request) -> tuple[EpochRecord, bool]:
+        """The rest of an epoch, and its validation."""
         state, started = self.state, time.perf_counter()
-        ledger, epoch = Ledger(), state.epoch + 1
-        settled = state.step >= self.plan.warmup.settled_from
+        ledger, epoch = Ledger.from_json(state.sums) if state.sums else Ledger(), state.epoch + 1
+        before = ledger.rows
+        settled = state.step - state.position >= self.plan.warmup.settled_from
         for _ in self.steps(epoch, ledger):
-            pass
+            self._save_if_due(request, ledger)
         took = time.perf_counter() - started
         state.epoch = epoch
         weights = dict(self._main.phase.warm_up(self.plan.warmup(max(0, state.step - 1))))
         lr = float(self._main.optimiser.param_groups[0]["lr"])
-        held_out = self._validate()
-        is_best = self._is_best(held_out.get("loss"), settled)
-        state.seconds += time.perf_counter() - started
+        with nullcontext() if self._average is None else self._average.in_place():
+            held_out = self._validate()
+            is_best = self._is_best(held_out.get("loss"), settled)
+        self._count_time()
+        pace = (ledger.rows - before) / took
         record = EpochRecord(
-            epoch, state.step, ledger.summary(), held_out, weights, lr, ledger.rows / took, round(state.seconds, 3)
-        )
+            epoch, state.step, ledger.summary(), held_out, weights, lr, pace, round(state.seconds, 3)
+        )  # fmt: skip
         return record, is_best
 
     def _set_rates(self, step: int) -> None:
@@ -233,21 +263,38 @@ class Trainer:
             return f"time limit of {plan.time_limit:.0f} s reached"
         return ""
 
-    def _save(self, force: bool) -> None:
-        due = force or time.monotonic() - self._saved >= SAVE_EVERY
-        if not due or not (self.checkpoint or force):
+    def _save_if_due(self, request: Request, ledger: Ledger | None = None, force: bool = False) -> None:
+        """Keep the state where it is time to, or where the training is asked to end, which it then does.
+
+        Within an epoch its `ledger` is given, after an epoch none.
+        """
+        state, asked = self.state, request.signal is not None
+        due = self.plan.save.is_due(state.step, state.epoch, ledger is None, self._saved)
+        if not (due or asked or force):
             return
         if bad := _non_finite(self.objective):
-            if force:
+            if force or asked:
                 raise TrainingError(
-                    f"parameter {bad[0]!r} turned non-finite in the last step of epoch {self.state.epoch}; lower --lr "
-                    "or add --clip 100 (the last good checkpoint is kept)"
+                    f"parameter {bad[0]!r} turned non-finite in step {state.step}; lower --lr or add --clip 100 (the "
+                    "last good checkpoint is kept)"
                 )
             return  # the next step will say where; the last good checkpoint stays
-        if self.checkpoint is None:
-            return
-        save_checkpoint(self.checkpoint, self.state, self.objective, self.optimisers)
-        self._saved = time.monotonic()
+        if self.checkpoints is not None:
+            self._count_time()
+            state.sums = {} if ledger is None else ledger.as_json()
+            state.noise = {} if self._walk is None else {"epoch": self._walk.noise}
+            state.average = {} if self._average is None else self._average.state()
+            self.checkpoints.save(
+                state.step, lambda path: save_checkpoint(path, state, self.objective, self.optimisers)
+            )
+            self._saved = time.monotonic()
+        if request.signal is not None and not force:
+            raise Interrupted(request.signal)
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.state.seconds += now - self._counted
+        self._counted = now
 
     def _check(self, loss: Loss) -> None:
         """Stop at a non-finite loss, before it reaches the weights (on an accelerator: soon after)."""
