@@ -173,9 +173,11 @@ class _Scatter:
             if mean is None:
                 self.mean[i], self._squares[i] = new.clone(), new.new_zeros((), dtype=torch.float64)
                 continue
-            away = new - mean
-            mean += away * (rows / self._rows)
-            self._squares[i] = _sum(self._squares[i], rows * (away * (new - mean)).sum(dtype=torch.float64))
+            away, share = new - mean, rows / self._rows
+            mean.add_(away, alpha=share)
+            # n |g - mean| |g - mean after|, and what remains of g - mean after is 1 - share of it.
+            added = rows * (1 - share) * torch.linalg.vector_norm(away).double().square()
+            self._squares[i] = _sum(self._squares[i], added)
 
     def squares(self) -> list[Tensor]:
         return [torch.zeros(()) if square is None else square for square in self._squares]
@@ -191,7 +193,7 @@ def _places(groups: Sequence[str]) -> Iterator[tuple[str, Sequence[int]]]:
 
 
 def _norm(found: Gradients, places: Sequence[int]) -> float:
-    sizes = [torch.linalg.vector_norm(g, dtype=torch.float64) for i in places if (g := found[i]) is not None]
+    sizes = [torch.linalg.vector_norm(g).double() for i in places if (g := found[i]) is not None]
     return float(torch.linalg.vector_norm(torch.stack(sizes))) if sizes else 0.0
 
 

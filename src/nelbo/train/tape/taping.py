@@ -32,16 +32,16 @@ class Taping(Watcher):
 
     Parameters
     ----------
-    file
-        Lines of JSON: step, phase, terms, groups of parameters; None to keep readings in memory only.
     rhythm
         How often; with `epochs` at the first step of an epoch.
     columns
         Names of the columns of x, for the findings.
+    file
+        Lines of JSON: steps done before, phase, terms, groups of parameters. Without one all readings stay in memory.
     """
 
     def __init__(
-        self, file: Path | None = None, rhythm: Rhythm = EVERY_100_STEPS, columns: Sequence[str] | None = None
+        self, rhythm: Rhythm = EVERY_100_STEPS, columns: Sequence[str] | None = None, file: Path | None = None
     ) -> None:
         self._file, self._rhythm, self._columns = file, rhythm, columns
         self._tape: GradientTape | None = None
