@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -16,23 +15,16 @@ from torch import Tensor, nn
 
 import nelbo
 from linear_gaussian import random_linear_gaussian
-from nelbo.core import Batch, Loss, Objective, SinglePhase
-from nelbo.errors import ConfigError, TrainingError
+from nelbo.core import Batch, Loss, SinglePhase
+from nelbo.errors import ConfigError
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP
 from nelbo.posteriors import GaussianPosterior
 from nelbo.priors import StandardNormalPrior
 from nelbo.registry import registered
-from nelbo.run import fit
-from nelbo.settings import resolve
-from nelbo.train import Job, prepare, train
-from nelbo.train.job import make_trainer
-from nelbo.train.monitor import Watcher
-from nelbo.train.rhythm import Rhythm
-from nelbo.train.tape import GradientTape, Reading, Taping
-from nelbo.train.tape.taping import read_lines
-from zoo import CASES, SMALL, Case, rows_of
+from nelbo.train.tape import GradientTape, Reading
+from zoo import CASES, Case
 
 ROWS = 11
 
@@ -445,85 +437,3 @@ def test_what_is_no_objective_or_compiled_is_refused() -> None:
     with pytest.raises(ConfigError, match="leave --compile"), GradientTape(objective):
         pass
     assert hooks(objective) == 0
-
-
-# In a training.
-
-
-def job(data: str = "binary", **settings: Any) -> Job:
-    return prepare(resolve(SMALL, {"epochs": 4, "source": data}, settings), rows_of(data))
-
-
-@pytest.mark.parametrize(
-    ("data", "settings"),
-    [
-        ("levels", {"network": "conv:dropout=0.2"}),
-        ("binary", {"objective": "iwae:samples=3,gradient=dreg"}),
-        ("binary", {"objective": "elbo:gradient=nvil"}),
-        ("binary", {"objective": "factor:hidden=8"}),
-        ("binary", {"objective": "mcem"}),
-    ],
-    ids=["dropout", "dreg", "nvil", "factor", "mcem"],
-)
-def test_weights_are_those_of_a_training_without_it(data: str, settings: dict[str, Any]) -> None:
-    this = job(data, keep="last", **settings)
-    plain, taping = train(this)[0].state_dict(), Taping(Rhythm(steps=1))
-    taped = train(this, listeners=[taping])[0]
-    assert [name for name, value in taped.state_dict().items() if not value.equal(plain[name])] == []
-    assert hooks(taped) == 0
-    assert taping.tape is not None
-    assert len(taping.tape.readings) == 12 * len(taped.phases)  # 4 epochs of 3 batches
-    assert taping.findings == []
-
-
-def test_a_training_without_it_has_no_hooks_and_no_watcher() -> None:
-    trainer = make_trainer(job())
-    assert trainer._watchers == []
-    assert hooks(trainer.objective) == 0
-
-
-@pytest.mark.parametrize(
-    ("rhythm", "steps"),
-    [(Rhythm(steps=5), [0, 5, 10]), (Rhythm(epochs=2), [0, 6]), (Rhythm(seconds=1e9), [0])],
-    ids=["steps", "epochs", "seconds"],
-)
-def test_steps_of_the_rhythm_are_lines_of_the_file(tmp_path: Path, rhythm: Rhythm, steps: list[int]) -> None:
-    file = tmp_path / "tape.jsonl"
-    fit(job(), tmp_path, listeners=[Taping(rhythm, file=file)])
-    lines = read_lines(file)
-    assert [line["step"] for line in lines] == steps
-    assert all("posterior.network" in line["groups"] for line in lines)
-
-
-def test_a_resumed_run_writes_no_step_twice_and_drops_what_a_crash_cut_off(tmp_path: Path) -> None:
-    file = tmp_path / "tape.jsonl"
-    fit(job(), tmp_path, listeners=[Taping(Rhythm(steps=2), file=file)])
-    with file.open("a") as lines:
-        lines.write('{"step": 1')
-    objective, taping = job().build(), Taping(Rhythm(steps=2), file=file)
-    for step in (5, 6, 7):  # as if the last checkpoint was that of step 5
-        taping.before(step, objective)
-        objective.phases[0](next(iter(job().batches("train").fixed())))
-        taping.after(step)
-    assert [line["step"] for line in read_lines(file)] == [0, 2, 4, 5, 6]
-
-
-def test_a_loss_that_breaks_between_two_looks_is_explained() -> None:
-    @final
-    class Breaks(Watcher):
-        def before(self, step: int, objective: Objective) -> None:
-            if step == 4:
-                with torch.no_grad():
-                    objective.get_parameter("model.likelihood.network.layers.0.weight").fill_(math.nan)
-
-        def after(self, step: int) -> None: ...
-
-        def explain(self, forward: Callable[[Batch], Loss], batch: Batch) -> str:
-            return ""
-
-    taping = Taping()
-    with pytest.raises(TrainingError, match="the loss turned non-finite in epoch 2, step 5") as caught, taping:
-        train(job(), listeners=[Breaks(), taping])
-    said = str(caught.value)
-    assert "likelihood.network.layers.0 gave the first non-finite output in every row of the batch" in said
-    assert "its parameter 'weight' holds NaN" in said
