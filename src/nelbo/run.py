@@ -24,7 +24,7 @@ from nelbo.data.datasets import NAMES
 from nelbo.errors import ConfigError, RunError, StorageError
 from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
-from nelbo.storage import digest, read_json, read_tensors, write_json, write_tensors
+from nelbo.storage import digest, read_json, read_tensors, sweep, write_json, write_tensors
 from nelbo.train.job import Job, model_of, prepare, train
 from nelbo.train.monitor import Listener, MetricsFile, read_metrics
 
@@ -146,6 +146,7 @@ def fit(
     run = Run(folder)
     if resume:
         _refuse_refit(run)
+        sweep(run.folder)
     job = source if isinstance(source, Job) else prepare(source)
     hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
     objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
