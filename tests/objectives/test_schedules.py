@@ -59,7 +59,9 @@ def test_a_cyclic_warmup_rises_in_the_first_half_of_each_cycle() -> None:
     assert [Cyclic(16, 2)(step) for step in range(19)] == expected
 
 
-@pytest.mark.parametrize("schedule", [Constant(), Linear(7), Linear(1), Sigmoid(9), Sigmoid(1), Cyclic(20, 3), Cyclic(5, 4)])
+@pytest.mark.parametrize(
+    "schedule", [Constant(), Linear(7), Linear(1), Sigmoid(9), Sigmoid(1), Cyclic(20, 3), Cyclic(5, 4)]
+)
 def test_every_warmup_stays_between_0_and_1_and_ends_at_its_final_value(schedule: Schedule) -> None:
     assert all(0 <= schedule(step) <= 1 for step in range(60))
     assert all(schedule(step) == 1 for step in range(schedule.settled_from, 60))

@@ -59,7 +59,7 @@ class Linear(Schedule):
 class Sigmoid(Schedule):
     """A logistic curve from 0 to the final weight in `length` steps, steepest in the middle.
 
-    (s(k (2 t / length - 1)) - s(-k)) / (s(k) - s(-k)) with s the logistic function and k = 6, so that both ends are met.
+    (s(k (2 t / length - 1)) - s(-k)) / (s(k) - s(-k)), s the logistic function and k = 6: both ends are met.
 
     References
     ----------
