@@ -97,7 +97,8 @@ def test_the_wake_phase_moves_the_generative_model_alone() -> None:
     parts = WakeSleep(case.model).train()(Batch(case.x)).parts
     (parts["likelihood"] + parts["kl"]).mean().backward()
     moved = {name for name, p in case.model.named_parameters() if p.grad is not None and bool(p.grad.any())}
-    assert moved == set(MODEL)
+    assert moved >= set(MODEL)
+    assert not moved & set(ENCODER)
 
 
 @pytest.mark.parametrize("sleep", [0.0, 0.5, 1.0])
