@@ -137,7 +137,9 @@ def train(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="auto, random, stratified, sequential, group, official or all.", rich_help_panel=Data),
+        typer.Option(
+            help="auto, random, stratified, sequential, group, copies, official or all.", rich_help_panel=Data
+        ),
     ] = None,
     validation: Annotated[
         float | None, typer.Option(help="Share of validation rows (default: 0.1).", rich_help_panel=Data)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib.resources import files
 from string import Template
 
+from nelbo.doctor.wording import count
 from nelbo.report import sections
 from nelbo.report.html import Markup, commands, element, escaped, join
 from nelbo.report.subject import Subject
 from nelbo.report.verdict import Grade, Verdict
-from nelbo.report.wording import count
 
 __all__ = ["render"]
 

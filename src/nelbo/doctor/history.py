@@ -9,10 +9,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ENOUGH", "History"]
+from nelbo.doctor.thresholds import ENOUGH
+
+__all__ = ["History"]
 
 Array = npt.NDArray[np.float64]
-ENOUGH = 10  # epochs below which nothing is said about convergence
 TAIL = 5  # the last fifth of the epochs is looked at
 LEARNING = 0.2  # the first fifth, in which anything improves, is no yardstick
 
