@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nelbo.train.job import Job
 
 Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
+FORETOLD = 3  # findings of the pre-flight that are told
 EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate takes more
 
 
@@ -219,6 +220,10 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take, train nothing.", rich_help_panel=Folder)
     ] = False,
+    no_preflight: Annotated[
+        bool,
+        typer.Option("--no-preflight", help="Leave out the look at what may go wrong.", rich_help_panel=Folder),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.", rich_help_panel=Folder)
     ] = False,
@@ -245,6 +250,8 @@ def train(
     chosen = find(str(given.get("recipe", from_file.get("recipe", "vae"))))
     job = prepare(resolve({"source": "digits"}, chosen.defaults, from_file, given))
     _introduce(job)
+    if not no_preflight:
+        _look_ahead(job, plugin)
     if dry_run:
         _dry_run(job, json)
         return
@@ -256,7 +263,9 @@ def train(
     _finish(_fit(job, folder, plugin), job, json)
 
 
-_NO_SETTINGS = frozenset({"hidden", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run", "json"})
+_NO_SETTINGS = frozenset(
+    {"hidden", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run", "no_preflight", "json"}
+)
 
 
 def _left_out(value: object) -> bool:
@@ -324,6 +333,15 @@ def _introduce(job: Job) -> None:
         f"{settings.optimizer} at {settings.lr:g}, objective {settings.objective}{beta}, warm-up {settings.warmup}, "
         f"seed {settings.seed}, {settings.threads} threads"
     )
+
+
+def _look_ahead(job: Job, plugin: list[Path] | None) -> None:
+    """Say what is foretold, a line each; nothing is refused for it."""
+    from nelbo.doctor import Case, preflight
+
+    for found in preflight(Case(job, tuple(map(str, plugin or ()))))[:FORETOLD]:
+        remedy = f" {found.steps[0].why} Try: {found.remedy}" if found.remedy else ""
+        say(f"{found.severity.name.lower()}: {found.entry.title}. {found.text}{remedy}")
 
 
 def _dry_run(job: Job, json: bool) -> None:

@@ -78,6 +78,12 @@ class Evidence:
         return self.history.rise_before_decay() > self.worth_more
 
     @property
+    def loses(self) -> bool:
+        """Whether the figures of an evaluation are no better than those of independent marginals."""
+        marginals = [each for each in self.comparable() if each["name"] == MARGINALS]
+        return bool(marginals) and (self.gain(marginals[0]) or 0.0) < self.doubt(marginals[0])
+
+    @property
     def lower_rate(self) -> float:
         """About a third of the learning rate."""
         return float(f"{self.settings.lr / 3:.1g}")

@@ -26,7 +26,7 @@ from nelbo.doctor.thresholds import (
 )  # fmt: skip
 from nelbo.doctor.wording import count, nats, percent
 
-__all__ = ["FIGURE_RULES"]
+__all__ = ["FIGURE_RULES", "revive"]
 
 
 def baselines(evidence: Evidence) -> Finding | None:
@@ -73,7 +73,7 @@ def latents(evidence: Evidence) -> Finding | None:
     total, active = len(figures["variance_of_means"]), int(figures["active_units"])
     if active == 0:
         text = "The latents have collapsed: none of them says anything about the data, so the decoder ignores z."
-        return Finding("posterior-collapse", FAULT, text, "all latents collapsed", (_revive(evidence),))
+        return Finding("posterior-collapse", FAULT, text, "all latents collapsed", (revive(evidence),))
     kl = [float(value) for value in figures.get("kl_per_latent") or []]
     faint = sum(value < FAINT for value in kl)
     text = f"{active} of {count(total, 'latent')} {'is' if active == 1 else 'are'} active"
@@ -90,7 +90,7 @@ def latents(evidence: Evidence) -> Finding | None:
             "latents-in-full-use", REMARK, text + "; none is idle, so their number may be what limits it.", "", (step,)
         )
     if active <= total // 4 and evidence.settings.beta > 1:
-        return Finding("dead-latents", REMARK, f"{text}; beta above 1 presses the rest down.", "", (_revive(evidence),))
+        return Finding("dead-latents", REMARK, f"{text}; beta above 1 presses the rest down.", "", (revive(evidence),))
     idle = "; idle ones cost nothing" if active < total else ""
     return Finding("dead-latents", GOOD, f"{text}{idle}.")
 
@@ -246,7 +246,8 @@ def can_convolve(evidence: Evidence) -> bool:
     return plain and evidence.spec.layout == "image" and min(shape[-2:]) >= MIN_SIDE and max(shape[-2:]) <= MAX_SIDE
 
 
-def _revive(evidence: Evidence) -> NextStep:
+def revive(evidence: Evidence) -> NextStep:
+    """What lets latents speak."""
     if evidence.settings.beta > 1:
         return NextStep("A smaller beta lets more latents speak.", evidence.train(beta=1.0))
     if evidence.settings.warmup == "none" and evidence.history.weights:

@@ -42,6 +42,12 @@ class History:
         """A figure of `train` or `validation` after each epoch, NaN where there is none."""
         return _floats([record.get(part, {}).get(name) for record in self._metrics])
 
+    def record(self, part: str, epoch: int | None = None) -> Mapping[str, Any]:
+        """The figures of `train` or `validation` of an epoch, of the last by default; empty where there is none."""
+        found = [each for each in self._metrics if epoch is None or int(each["epoch"]) == epoch]
+        figures: Mapping[str, Any] = found[-1].get(part, {}) if found else {}
+        return figures
+
     def setting(self, name: str) -> Array:
         """`lr` or another figure of the epoch itself."""
         return _floats([record.get(name) for record in self._metrics])

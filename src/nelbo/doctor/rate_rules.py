@@ -1,0 +1,116 @@
+"""Rules on the learning rate: where the course of a run raises the question, short trials answer it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
+from nelbo.doctor.objective_rules import PatientRule
+from nelbo.doctor.patient import Patient
+from nelbo.doctor.thresholds import ENOUGH, SIGMAS, TRIAL_FACTOR, TRIAL_SECONDS, TRIAL_SHARE, TRIAL_STEPS
+from nelbo.doctor.trial import losses, trial
+from nelbo.doctor.wording import count, nats, plain
+from nelbo.evaluate.likelihood import standard_error
+
+__all__ = ["RATE_RULES"]
+
+FEWEST = 10  # steps of a trial
+
+
+def learning_rate(patient: Patient) -> Finding | None:
+    """Whether a trial at a thirtieth, or thirty times, of the learning rate goes better than the whole run did.
+
+    A trial takes a quarter of the run's steps at most, from the same first weights, and is held against the run row by
+    row. Where a trial at the run's own rate goes better as well, the rate is not to blame.
+    """
+    if len(patient.initial.phases) != 1:
+        return None
+    if patient.model is None:
+        return _without_a_model(patient)
+    high, low = _may_be_high(patient), _may_be_low(patient)
+    steps = min(TRIAL_STEPS, patient.evidence.history.steps // TRIAL_SHARE)
+    if not (high or low) or steps < FEWEST:
+        return None
+    rate = patient.job.settings.lr
+    for wanted, factor, key in (
+        (high, 1 / TRIAL_FACTOR, "learning-rate-high"),
+        (low, TRIAL_FACTOR, "learning-rate-low"),
+    ):
+        if not wanted:
+            continue
+        gain = _gain(patient, rate * factor, steps)
+        if gain is None:
+            continue
+        control = _gain(patient, rate, steps)
+        if control is not None:
+            return None
+        better, error = gain
+        new = float(f"{rate * factor:.1g}")
+        text = (
+            f"{count(steps, 'step')} at a learning rate of {plain(new)} end {nats(better)} nats (standard error "
+            f"{nats(error)}) better than all {patient.evidence.history.steps:,} at {plain(rate)} did."
+        )
+        step = NextStep(f"Take {'smaller' if factor < 1 else 'larger'} steps.", patient.case.train(lr=new))
+        figures = {"lr": rate, "tried": new, "gain": better, "standard_error": error, "steps": steps}
+        title = f"the learning rate is too {'high' if factor < 1 else 'low'}"
+        return Finding(key, WARNING, text, title, (step,), figures)
+    return None
+
+
+def _without_a_model(patient: Patient) -> Finding | None:
+    """A run that left no model: whether its first steps fail, and do not at a lower rate."""
+    rate = patient.job.settings.lr
+    steps = min(TRIAL_STEPS, patient.case.steps)
+    if trial(patient.job, rate, steps, TRIAL_SECONDS) is not None:
+        return None
+    lower = float(f"{rate / TRIAL_FACTOR:.1g}")
+    helps = trial(patient.job, lower, steps, TRIAL_SECONDS) is not None
+    said = f"{count(steps, 'step')} at a learning rate of {plain(rate)} end in a loss that is not a number"
+    if not helps:
+        step = NextStep("Limit the gradient and take smaller steps.", patient.case.train(lr=lower, clip=100.0))
+        text = f"{said}, and so do as many at {plain(lower)}."
+        return Finding("diverged", FAULT, text, "training diverged", (step,), {"lr": rate, "tried": lower})
+    step = NextStep("Take smaller steps.", patient.case.train(lr=lower))
+    text = f"{said}; at {plain(lower)} they do not."
+    return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), {"lr": rate})
+
+
+def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | None:
+    """How much better a trial ends than the run, in nats, with its error over rows; None where it is no better."""
+    tried = trial(patient.job, rate, steps, TRIAL_SECONDS)
+    if tried is None:
+        return None
+    batches = patient.batches("train")
+    gains = losses(patient.trained, batches) - losses(tried, batches)
+    if bool(gains.isinf().any()):
+        return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
+    better, error = float(gains.mean()), standard_error(gains)
+    return (better, error) if better > max(SIGMAS * error, patient.evidence.worth_more) else None
+
+
+def _may_be_high(patient: Patient) -> bool:
+    """The loss ended worse than it was, or leapt about, or the latents died."""
+    history, latents = patient.evidence.history, patient.latents
+    if not history.is_finite or (latents is not None and latents.summary.active_units == 0):
+        return True
+    y = history.objective
+    y = y[np.isfinite(y)]
+    if len(y) < 3:
+        return patient.evidence.loses
+    steps = np.diff(y)
+    down = float(-steps[steps < 0].sum())
+    return down > 0.5 * float(y.max() - y.min()) or y[-1] < y[0] or patient.evidence.loses
+
+
+def _may_be_low(patient: Patient) -> bool:
+    """The objective still rose when training ended, or the run was too short to tell, or it is no better than nothing."""
+    evidence = patient.evidence
+    few = len(evidence.history) < ENOUGH
+    latents = patient.latents
+    dead = latents is not None and latents.summary.active_units == 0
+    return few or dead or evidence.still_rises or evidence.ran_out_of_rate or evidence.loses
+
+
+RATE_RULES: tuple[PatientRule, ...] = (learning_rate,)
