@@ -85,4 +85,5 @@ class Case:
         else:
             centred = some - some.mean(0)
             found = torch.linalg.eigvalsh(centred @ centred.T / len(some))
-        return found.clamp(min=0).flip(0)
+        eigenvalues: Tensor = found.clamp(min=0).flip(0)
+        return eigenvalues

@@ -27,6 +27,7 @@ from nelbo.doctor.thresholds import (
     UNLIKE_SCALES,
 )  # fmt: skip
 from nelbo.doctor.wording import count, percent, plain
+from nelbo.registry import lookup
 
 __all__ = ["DATA_RULES", "CaseRule", "constant_columns", "unscaled_columns", "wrong_likelihood"]
 
@@ -70,8 +71,8 @@ def constant_columns(case: Case) -> Finding | None:
     if not still:
         return None
     bad = _is_density(case)
-    thing = "column has" if len(still) == 1 else "columns have"
-    text = f"{len(still)} of {count(len(names), 'column')} {thing} the same value in every row: {some_names(still)}."
+    has = "has" if len(still) == 1 else "have"
+    text = f"{len(still)} of {count(len(names), 'column')} {has} the same value in every row: {some_names(still)}."
     steps: tuple[NextStep, ...] = ()
     if len(still) < len(names):
         drop = (*case.job.settings.drop, *still)
@@ -183,9 +184,9 @@ def near_copies(case: Case) -> tuple[float, float, float]:
     """Share of test rows much nearer to one training row than to the next ten; its expectation, and its error.
 
     Where rows have a density in d dimensions, the k nearest neighbours of a point lie in a ball like uniform draws, so
-    that P(r_1 < e r_k) = 1 - (1 - e^d)^(k - 1). d is that of the data at this point: the nearest is left out of its
-    estimate, (mean of log(r_k / r_j) over 2 <= j < k)^-1, after Levina and Bickel (2004), Maximum likelihood
-    estimation of intrinsic dimension.
+    that P(r_1 < e r_k) = 1 - (1 - e^d)^(k - 1). d is estimated from the mean of log(r_k / r_j), 1 / d each, as Levina
+    and Bickel (2004), Maximum likelihood estimation of intrinsic dimension, do; but without the nearest, which may be a
+    copy: of k - 1 such logarithms the largest has the expectation (1 + 1/2 + ... + 1/(k - 1)) / d.
     """
     job = case.job
     most = max(2 * NEIGHBOURS, LARGEST // job.spec.dim)
@@ -195,7 +196,8 @@ def near_copies(case: Case) -> tuple[float, float, float]:
     near = apart.topk(min(NEIGHBOURS, len(train)), largest=False).values.clamp(min=1e-12)
     k = near.shape[1]
     logs = (near[:, -1:] / near[:, 1:-1]).log().mean(1)
-    dimension = 1 / float(logs.mean().clamp(min=1e-3))
+    harmonic = sum(1 / j for j in range(1, k))
+    dimension = (k - 1 - harmonic) / (k - 2) / float(logs.mean().clamp(min=1e-3))
     expected = 1 - (1 - NEAR**dimension) ** (k - 1)
     share = float((near[:, 0] < NEAR * near[:, -1]).double().mean())
     error = math.sqrt(max(share * (1 - share), 1 / len(test)) / len(test))
@@ -212,8 +214,6 @@ def _flat(case: Case, rows: Tensor) -> Tensor:
 
 
 def _is_density(case: Case) -> bool:
-    from nelbo.registry import lookup
-
     return bool(getattr(lookup(f"likelihood/{case.likelihood}"), "density", False))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ def examine_data(settings: Settings) -> Diagnosis:
     """
     started = time.perf_counter()
     found: list[Finding] = []
+    job: Job | None
     try:
         job = prepare(settings)
     except HolesError as problem:
@@ -160,8 +162,6 @@ def _holes(settings: Settings, problem: HolesError, drop: tuple[str, ...]) -> Fi
     steps: tuple[NextStep, ...] = ()
     if problem.columns:
         words = [word for name in drop for word in ("--drop", name)]
-        import shlex
-
         steps = (NextStep("Leave the columns out.", shlex.join(["nelbo", "train", settings.source, *words])),)
     return Finding("missing-values", FAULT, text, "missing values", steps, {"columns": list(problem.columns)})
 

@@ -45,9 +45,9 @@ class Gradients:
         with own_noise():
             for batch in batches:
                 loss = objective.phases[0](batch).loss
-                made = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
-                pairs = zip(made, named, strict=True)
-                found.append(tuple(torch.zeros_like(p) if g is None else g for g, (_, p) in pairs))
+                # What the loss does not depend on has the gradient 0.
+                made = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
+                found.append(made)
         sizes = tuple(float(p.detach().double().square().mean().sqrt()) for _, p in named)
         return cls(tuple(name for name, _ in named), tuple(found), sizes)
 
@@ -106,7 +106,7 @@ def _exploded(patient: Patient, before: Gradients, after: Gradients) -> Finding 
             text = f"The gradient of the {name} is not finite on training rows."
             return Finding("exploding-gradients", FAULT, text, "the gradient is not finite", (step,), figures)
         if end > EXPLODED * max(start, 1.0):
-            text = f"The gradient norm of the {name} is {plain(end)} on training rows; before the first step {plain(start)}."
+            text = f"The gradient norm of the {name} is {plain(end)} on training rows; at first it was {plain(start)}."
             return Finding("exploding-gradients", WARNING, text, "the gradient exploded", (step,), figures)
     return None
 

@@ -113,8 +113,8 @@ def overflow(patient: Patient) -> Finding | None:
         return None
     text = (
         f"The largest log-variance of the {found.where.partition('.')[0]} on {len(found.means)} rows is "
-        f"{plain(found.largest_log_variance)}, a standard deviation of e^{plain(found.largest_log_variance / 2)} in the "
-        "units of the network."
+        f"{plain(found.largest_log_variance)}, a standard deviation of e^{plain(found.largest_log_variance / 2)} in "
+        "the units of the network."
     )
     step = NextStep(
         "Take smaller steps and limit the gradient.", patient.case.train(lr=patient.evidence.lower_rate, clip=100.0)
@@ -144,13 +144,15 @@ def floors(patient: Patient) -> Finding | None:
 def misfit(patient: Patient) -> Finding | None:
     """Data made at the codes of held-out rows against these rows: spread, zeros, ranks.
 
-    z ~ q(z given x) of a row and x' ~ p(x given z): where the likelihood and q are right, x' of all rows are distributed
-    as x of all rows are, column by column, and x ranks uniformly among draws of x' at one z.
+    z ~ q(z given x) of a row and x' ~ p(x given z): where the likelihood and q are right, x' of all rows are
+    distributed as x of all rows are, column by column, and x ranks uniformly among draws of x' at one z.
     """
     model = patient.model
     if model is None or not model.has_density:
         return None
-    x, replicated, ranks = _replicated(patient)
+    # Few rows are held out of a small table; of those trained on the same is true.
+    part = patient.held_out if len(getattr(patient.job.split, patient.held_out)) >= FEWEST else "train"
+    x, replicated, ranks = _replicated(patient, part)
     if len(x) < FEWEST:
         return None
     apart, error = _log_ratio_of_variances(x, replicated)
@@ -166,17 +168,17 @@ def misfit(patient: Patient) -> Finding | None:
     if wide:
         what = "wider" if apart > 0 else "narrower"
         text = (
-            f"Data that the model makes at the codes of {len(x)} {patient.held_out} rows are {what} than these rows: "
+            f"Data that the model makes at the codes of {len(x)} {part} rows are {what} than these rows: "
             f"their variance is {plain(math.exp(apart))} times that of the data."
         )
     elif lacking:
         text = (
-            f"{percent(float((x == 0).double().mean()))} of the values of {len(x)} {patient.held_out} rows are 0, and "
+            f"{percent(float((x == 0).double().mean()))} of the values of {len(x)} {part} rows are 0, and "
             f"{percent(float((replicated == 0).double().mean()))} of those that the model makes at their codes."
         )
     else:
         text = (
-            f"The values of {len(x)} {patient.held_out} rows are off among draws of the model at their codes: "
+            f"The values of {len(x)} {part} rows are off among draws of the model at their codes: "
             f"{percent(together.covered['50 %'])} of them lie in its central 50\u00a0%."
         )
     figures = {
@@ -235,13 +237,13 @@ def generalisation(patient: Patient) -> Finding | None:
 
 
 @torch.inference_mode()
-def _replicated(patient: Patient) -> tuple[Tensor, Tensor, Tensor]:
+def _replicated(patient: Patient, part: str) -> tuple[Tensor, Tensor, Tensor]:
     """Rows, one row made at the code of each, and the ranks of the rows among such, [N, D] each."""
     model = patient.model
     assert model is not None
     seen, made, ranks = [], [], []
     with own_noise():
-        for batch in patient.batches(patient.held_out, REPLICATED):
+        for batch in patient.batches(part, REPLICATED):
             px = model.decode(model.encode(batch).sample(), batch.context)
             draws = [px.sample() for _ in range(DRAWS)]
             seen.append(batch.x.flatten(1).double())

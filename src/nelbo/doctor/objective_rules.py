@@ -11,7 +11,7 @@ from torch import nn
 
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.patient import ROWS, Patient
-from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SIGMAS, SURE
+from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SIGMAS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
 from nelbo.train.job import model_of
@@ -74,7 +74,7 @@ def weight_of_the_kl(patient: Patient) -> Finding | None:
     """The weight of the KL that the reported parts imply, against the one that was set."""
     record, settings = kept_record(patient), patient.job.settings
     loss, likelihood, kl = (record.get(name) for name in ("loss", "likelihood", "kl"))
-    if not _is_judged(patient) or loss is None or likelihood is None or kl is None or abs(kl) < SIGMAS:
+    if not _is_judged(patient) or loss is None or likelihood is None or kl is None or abs(kl) < TELLING_KL:
         return None
     implied = (loss + likelihood) / abs(kl)
     if not math.isfinite(implied) or abs(implied - settings.beta) <= max(OFF_TERMS * settings.beta, OFF_TERMS):
@@ -145,7 +145,7 @@ def _negative_kl(patient: Patient, record: Mapping[str, Any]) -> Finding | None:
     history = patient.evidence.history
     worst = history.curve("train", "kl")
     kl = record.get("kl") if record else (float(worst[-1]) if len(worst) else None)
-    if kl is None or not math.isfinite(kl) or kl > -SIGMAS * 0.1:
+    if kl is None or not math.isfinite(kl) or kl > -TELLING_KL:
         return None
     # A Monte Carlo estimate of a small KL may fall below 0, but not far.
     step = NextStep("Train with the bound, which adds the KL.", patient.evidence.train(objective="elbo"))

@@ -105,10 +105,10 @@ class Patient:
         with torch.inference_mode(), own_noise():
             for batch in self.batches(part, most):
                 terms = self.model.terms(batch, analytic=True)
+                rate = terms.log_px - terms.log_weights if terms.kl is None else terms.kl.sum(0)
                 log_px.append(terms.log_px.mean(0).double())
-                closed = terms.kl is not None
-                kl.append((terms.kl.sum(0) if closed else terms.log_px - terms.log_weights).mean(0).double())  # type: ignore[union-attr]
-        return Terms(torch.cat(log_px), torch.cat(kl).expand(sum(map(len, log_px))) if len(kl) else torch.zeros(0))
+                kl.append(rate.mean(0).expand(len(batch)).double())
+        return Terms(torch.cat(log_px), torch.cat(kl))
 
     @cached_property
     def held_out_terms(self) -> Terms | None:

@@ -17,6 +17,7 @@ from nelbo.evaluate.likelihood import standard_error
 __all__ = ["RATE_RULES"]
 
 FEWEST = 10  # steps of a trial
+LOWERED = 4  # times that a rate is lowered by the factor of a trial
 
 
 def learning_rate(patient: Patient) -> Finding | None:
@@ -65,16 +66,16 @@ def _without_a_model(patient: Patient) -> Finding | None:
     steps = min(TRIAL_STEPS, patient.case.steps)
     if trial(patient.job, rate, steps, TRIAL_SECONDS) is not None:
         return None
-    lower = float(f"{rate / TRIAL_FACTOR:.1g}")
-    helps = trial(patient.job, lower, steps, TRIAL_SECONDS) is not None
     said = f"{count(steps, 'step')} at a learning rate of {plain(rate)} end in a loss that is not a number"
-    if not helps:
-        step = NextStep("Limit the gradient and take smaller steps.", patient.case.train(lr=lower, clip=100.0))
-        text = f"{said}, and so do as many at {plain(lower)}."
-        return Finding("diverged", FAULT, text, "training diverged", (step,), {"lr": rate, "tried": lower})
-    step = NextStep("Take smaller steps.", patient.case.train(lr=lower))
-    text = f"{said}; at {plain(lower)} they do not."
-    return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), {"lr": rate})
+    for power in range(1, LOWERED + 1):
+        lower = float(f"{rate / TRIAL_FACTOR**power:.1g}")
+        if trial(patient.job, lower, steps, TRIAL_SECONDS) is not None:
+            text = f"{said}; at {plain(lower)} they do not."
+            step, figures = NextStep("Take smaller steps.", patient.case.train(lr=lower)), {"lr": rate, "tried": lower}
+            return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), figures)
+    step = NextStep("Limit the gradient and take smaller steps.", patient.case.train(lr=lower, clip=100.0))
+    text = f"{said}, and so do as many at {plain(lower)}."
+    return Finding("diverged", FAULT, text, "training diverged", (step,), {"lr": rate, "tried": lower})
 
 
 def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | None:
@@ -105,7 +106,7 @@ def _may_be_high(patient: Patient) -> bool:
 
 
 def _may_be_low(patient: Patient) -> bool:
-    """The objective still rose when training ended, or the run was too short to tell, or it is no better than nothing."""
+    """The objective still rose when training ended, the run was too short to tell, or it won nothing."""
     evidence = patient.evidence
     few = len(evidence.history) < ENOUGH
     latents = patient.latents

@@ -43,6 +43,7 @@ KURTOSIS_MUCH, KURTOSIS_SOME = 60.0, 15.0  # excess; 0 for a Gaussian, 6 for an 
 # The objective.
 OFF_TERMS = 0.2  # relative difference of a reported term from the model's own
 CLOSE_TO = 0.15  # relative distance from a suspected factor
+TELLING_KL = 0.3  # nats of KL from which its weight and its sign can be told
 NOT_ANNEALED = 0.99  # of the final weight
 LATE_WARM_UP = 0.9  # share of the run that a warm-up may take
 
