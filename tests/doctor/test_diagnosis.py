@@ -51,7 +51,7 @@ def test_a_healthy_run_is_healthy_and_left_as_it_was(run: Run) -> None:
         ({"lr": 2e-6}, "learning-rate-low"),
         ({"beta": 30.0}, "beta-high"),
         ({"likelihood": "gaussian:sigma=unit", "beta": 7.5}, "variance-too-large"),
-        ({"scaling": "none", "by": 1e4}, "unscaled-columns"),
+        ({"scaling": "none", "by": 100.0}, "unscaled-columns"),
     ],
 )
 def test_a_planted_fault_is_named_first(trained: Train, settings: dict[str, Any], first: str) -> None:

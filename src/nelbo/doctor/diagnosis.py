@@ -11,7 +11,14 @@ from typing import Any, final
 from nelbo.doctor.case import Case
 from nelbo.doctor.commands import resume_command
 from nelbo.doctor.course_rules import COURSE_RULES
-from nelbo.doctor.data_rules import DATA_RULES
+from nelbo.doctor.data_rules import (
+    DATA_RULES,
+    CaseRule,
+    constant_columns,
+    heavy_tails,
+    unscaled_columns,
+    wrong_likelihood,
+)  # fmt: skip
 from nelbo.doctor.evidence import Evidence
 from nelbo.doctor.figure_rules import FIGURE_RULES
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep, Severity, merged, ranked
@@ -19,7 +26,7 @@ from nelbo.doctor.gradient_rules import GRADIENT_RULES
 from nelbo.doctor.model_rules import MODEL_RULES
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES, PatientRule
 from nelbo.doctor.patient import Patient
-from nelbo.doctor.preflight import fixed_variance, preflight
+from nelbo.doctor.preflight import fixed_variance, heavy_beta, long_warm_up, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
 from nelbo.models.latent import LatentVariableModel
@@ -28,9 +35,14 @@ from nelbo.settings import Settings
 from nelbo.storage import read_json, write_json
 from nelbo.train.job import Job, prepare, threads
 
-__all__ = ["Diagnosis", "examine", "examine_data", "kept_findings", "of_files"]
+__all__ = ["Diagnosis", "examine", "examine_data", "keep", "kept_findings", "of_files", "of_plan"]
 
 PATIENT_RULES: tuple[PatientRule, ...] = (*OBJECTIVE_RULES, *MODEL_RULES, *GRADIENT_RULES, *RATE_RULES)
+
+
+PLAN_RULES: tuple[CaseRule, ...] = (
+    wrong_likelihood, constant_columns, heavy_tails, unscaled_columns, heavy_beta, fixed_variance, long_warm_up,
+)  # fmt: skip
 
 
 @final
@@ -126,6 +138,12 @@ def examine_data(settings: Settings) -> Diagnosis:
 def keep(run: Run, diagnosis: Diagnosis) -> None:
     """Write a diagnosis to the run's `doctor.json`, where the report finds it."""
     write_json(run.folder / "doctor.json", diagnosis.as_json())
+
+
+def of_plan(case: Case) -> list[Finding]:
+    """What data and settings alone explain of a training that has ended, where it is a warning or worse."""
+    found = [one for rule in PLAN_RULES if (one := rule(case)) is not None]
+    return [one for one in found if one.severity >= WARNING]
 
 
 def kept_findings(run: Run) -> list[Finding]:

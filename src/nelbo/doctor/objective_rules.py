@@ -11,7 +11,7 @@ from torch import nn
 
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.patient import ROWS, Patient
-from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SIGMAS, SURE, TELLING_KL
+from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
 from nelbo.train.job import model_of
@@ -35,6 +35,8 @@ def terms_of_the_loss(patient: Patient) -> Finding | None:
         own = patient.terms("validation", 2 * ROWS)
     if flipped is not None or own is None or not record:
         return flipped
+    if _unchanged(patient, "posterior") or _unchanged(patient, "likelihood"):
+        return None  # which says more
     likelihood, kl = float(own.log_px.mean()), float(own.kl.mean())
     error = float(own.log_px.std() / math.sqrt(len(own.log_px))) if len(own.log_px) > 1 else math.inf
     dim, beta = patient.job.spec.dim, patient.job.settings.beta
@@ -42,7 +44,7 @@ def terms_of_the_loss(patient: Patient) -> Finding | None:
     figures: dict[str, Any] = {"reported": reported, "own_likelihood": likelihood, "own_kl": kl, "dimensions": dim}
 
     def near(value: float, wanted: float) -> bool:
-        return abs(value - wanted) <= max(CLOSE_TO * abs(wanted), SIGMAS * error / dim)
+        return abs(value - wanted) <= CLOSE_TO * abs(wanted)
 
     averaged = False
     if reported is not None and math.isfinite(reported):

@@ -9,7 +9,7 @@ import numpy as np
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
 from nelbo.doctor.patient import Patient
-from nelbo.doctor.thresholds import ENOUGH, SIGMAS, TRIAL_FACTOR, TRIAL_SECONDS, TRIAL_SHARE, TRIAL_STEPS
+from nelbo.doctor.thresholds import ENOUGH, MOVED, SIGMAS, TRIAL_FACTOR, TRIAL_SECONDS, TRIAL_SHARE, TRIAL_STEPS
 from nelbo.doctor.trial import losses, trial
 from nelbo.doctor.wording import count, nats, plain
 from nelbo.evaluate.likelihood import standard_error
@@ -23,8 +23,9 @@ LOWERED = 4  # times that a rate is lowered by the factor of a trial
 def learning_rate(patient: Patient) -> Finding | None:
     """Whether a trial at a thirtieth, or thirty times, of the learning rate goes better than the whole run did.
 
-    A trial takes a quarter of the run's steps at most, from the same first weights, and is held against the run row by
-    row. Where a trial at the run's own rate goes better as well, the rate is not to blame.
+    Or at nine hundred times, where thirty are not enough. A trial takes a quarter of the run's steps at most, from the
+    same first weights, and is held against the run row by row. Where a trial at the run's own rate goes better as well,
+    the rate is not to blame.
     """
     if len(patient.initial.phases) != 1:
         return None
@@ -35,17 +36,14 @@ def learning_rate(patient: Patient) -> Finding | None:
     if not (high or low) or steps < FEWEST:
         return None
     rate = patient.job.settings.lr
-    for wanted, factor, key in (
-        (high, 1 / TRIAL_FACTOR, "learning-rate-high"),
-        (low, TRIAL_FACTOR, "learning-rate-low"),
-    ):
-        if not wanted:
-            continue
+    tried = [(1 / TRIAL_FACTOR, "learning-rate-high")] if high else []
+    if low:
+        tried += [(TRIAL_FACTOR**power, "learning-rate-low") for power in (1, 2)]
+    for factor, key in tried:
         gain = _gain(patient, rate * factor, steps)
         if gain is None:
             continue
-        control = _gain(patient, rate, steps)
-        if control is not None:
+        if _gain(patient, rate, steps) is not None:
             return None
         better, error = gain
         new = float(f"{rate * factor:.1g}")
@@ -88,7 +86,7 @@ def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | No
     if bool(gains.isinf().any()):
         return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
     better, error = float(gains.mean()), standard_error(gains)
-    return (better, error) if better > max(SIGMAS * error, patient.evidence.worth_more) else None
+    return (better, error) if better > max(SIGMAS * error, MOVED * patient.job.spec.dim) else None
 
 
 def _may_be_high(patient: Patient) -> bool:
@@ -106,12 +104,13 @@ def _may_be_high(patient: Patient) -> bool:
 
 
 def _may_be_low(patient: Patient) -> bool:
-    """The objective still rose when training ended, the run was too short to tell, or it won nothing."""
-    evidence = patient.evidence
+    """The objective still rose at the end, or hardly moved at all, or the run was too short to tell, or won nothing."""
+    evidence, latents = patient.evidence, patient.latents
     few = len(evidence.history) < ENOUGH
-    latents = patient.latents
     dead = latents is not None and latents.summary.active_units == 0
-    return few or dead or evidence.still_rises or evidence.ran_out_of_rate or evidence.loses
+    y = evidence.history.objective
+    still = len(y) > 1 and not float(y[-1] - y[0]) > MOVED * evidence.spec.dim
+    return few or dead or still or evidence.still_rises or evidence.ran_out_of_rate or evidence.loses
 
 
 RATE_RULES: tuple[PatientRule, ...] = (learning_rate,)

@@ -60,6 +60,7 @@ LAGS_MUCH, LAGS_SOME = 0.5, 0.2  # amortisation gap as a share of the KL
 LAGS_NATS = 1.0  # below which it does not matter
 
 # Trial runs from the first weights.
+MOVED = 0.05  # nats a dimension by which an objective moves in a run that learnt something
 TRIAL_STEPS = 400
 TRIAL_SECONDS = 3.0
 TRIAL_SHARE = 4  # at most one in so many of the run's own steps
