@@ -67,7 +67,7 @@ def test_a_run_that_broke_off_is_examined_without_a_model(trained: Train, tmp_pa
     with pytest.raises(TrainingError):
         trained(lr=1e5, optimizer="sgd")
     diagnosis = examine(Run(tmp_path / "run"))
-    assert [found.key for found in diagnosis.findings][:2] == ["learning-rate-high", "unfinished"]
+    assert [found.key for found in diagnosis.findings][:2] == ["learning-rate-high", "diverged"]
     pasted(diagnosis)
 
 

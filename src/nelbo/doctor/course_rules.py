@@ -24,6 +24,7 @@ from nelbo.doctor.thresholds import (
 )  # fmt: skip
 from nelbo.doctor.wording import count, nats, percent
 from nelbo.networks import options
+from nelbo.run import FAILED
 from nelbo.train.job import AIM_STEPS
 
 __all__ = ["COURSE_RULES"]
@@ -32,11 +33,14 @@ Rule = Callable[[Evidence], Finding | None]
 
 
 def diverged(evidence: Evidence) -> Finding | None:
-    """The last training loss is not a number."""
-    if evidence.history.is_finite:
+    """The last training loss is not a number, or training broke off because of one."""
+    failed = evidence.history.stopped.startswith(FAILED)
+    if evidence.history.is_finite and not failed:
         return None
     step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
-    return Finding("diverged", FAULT, "The training loss ended non-finite.", "training diverged", (step,))
+    reason = evidence.history.stopped.removeprefix(FAILED).partition(";")[0]
+    text = f"Training broke off: {reason}." if failed else "The training loss ended non-finite."
+    return Finding("diverged", FAULT, text, "training diverged", (step,))
 
 
 def cut_short(evidence: Evidence) -> Finding | None:

@@ -144,11 +144,11 @@ class MetricsFile(Listener):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics file; a line that a crash cut off ends the reading."""
+    """The records of a metrics file; a line that a crash cut off, or bytes that are none of ours, end the reading."""
     if not path.exists():
         return []
     records: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
