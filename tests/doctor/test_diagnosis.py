@@ -13,6 +13,7 @@ import pytest
 import torch
 import typer
 
+from nelbo import plugins
 from nelbo.cli.app import app
 from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_findings
 from nelbo.errors import TrainingError
@@ -60,6 +61,18 @@ def test_a_planted_fault_is_named_first(trained: Train, settings: dict[str, Any]
     diagnosis = examine(trained(x, **settings))
     assert diagnosis.findings[0].key == first, [found.key for found in diagnosis.findings]
     assert diagnosis.findings[0].remedy
+    pasted(diagnosis)
+
+
+@pytest.mark.usefixtures("own_parts")
+@pytest.mark.parametrize(
+    ("objective", "first"), [("averaged", "likelihood-averaged"), ("cut-off", "detached-encoder"), ("sound", "")]
+)
+def test_a_fault_of_an_objective_of_the_users_own_is_named_first(trained: Train, objective: str, first: str) -> None:
+    plugins.load(Path(__file__).with_name("faulty_objectives.py"))
+    diagnosis = examine(trained(objective=objective))
+    keys = [found.key for found in diagnosis.findings]
+    assert (keys[0] == first) if first else diagnosis.is_healthy, keys
     pasted(diagnosis)
 
 

@@ -117,6 +117,13 @@ ENTRIES: dict[str, Entry] = {
         "reached it, or nothing updated it.",
         _FAILURES,
     ),
+    "detached-encoder": Entry(
+        "objective",
+        "The encoder does not hear from the decoder",
+        "Codes get better only where the gradient of the likelihood reaches the encoder through z. Cut off from it, "
+        "the encoder follows the KL alone and all codes become alike.",
+        _FAILURES,
+    ),
     "beta-high": Entry(
         "objective",
         "The KL outweighs the likelihood",

@@ -15,8 +15,10 @@ from nelbo.data import evenly
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
 from nelbo.doctor.patient import Patient, own_noise
-from nelbo.doctor.thresholds import EXPLODED, FADED
+from nelbo.doctor.thresholds import CUT_OFF, EXPLODED, FADED, UNLIKE
 from nelbo.doctor.wording import plain
+from nelbo.models.latent import LatentVariableModel
+from nelbo.plugins import origin
 from nelbo.train.job import model_of
 
 __all__ = ["GRADIENT_RULES", "Gradients"]
@@ -95,6 +97,51 @@ def gradients(patient: Patient) -> Finding | None:
     return _exploded(patient, before, after) or _faded(patient, before, after)
 
 
+def detached(patient: Patient) -> Finding | None:
+    """An objective of the user's own whose gradient reaches the encoder through the KL alone.
+
+    Before the first step, with the same noise, its gradient on the encoder is put together from those of the model's
+    own two terms, g = a g(-log p(x given z)) + b g(KL), by least squares: for a bound a = 1, for one cut off a = 0.
+    """
+    model, objective = model_of(patient.initial), patient.initial
+    mine = origin(f"objective/{patient.job.settings.objective.partition(':')[0]}")
+    if mine is None or len(objective.phases) != 1 or not isinstance(model, LatentVariableModel):
+        return None
+    weights = [p for p in model.posterior.parameters() if p.requires_grad]
+    if not weights or not model.has_density or not model.is_reparameterised:
+        return None
+    objective.eval()
+    size = patient.job.settings.batch_size
+    batch = next(patient.job.batches("train", batch_size=max(size, BATCHES * size)).fixed())
+    with own_noise():
+        loss = objective.phases[0](batch).loss
+    with own_noise():
+        terms = model.terms(batch, analytic=True)
+    kl = (terms.log_px - terms.log_weights).mean() if terms.kl is None else terms.kl.sum(0).mean()
+    if not loss.requires_grad:
+        return None
+    made, *own = (_flat_gradient(value, weights) for value in (loss, -terms.log_px.mean(), kl))
+    basis = torch.stack(own, 1)
+    shares = torch.linalg.lstsq(basis, made.unsqueeze(1)).solution[:, 0]
+    left = float((made - basis @ shares).norm() / made.norm().clamp(min=1e-300))
+    likelihood, rate = (float(share) for share in shares)
+    if left > UNLIKE or abs(likelihood) > CUT_OFF * max(abs(rate), 1.0) or abs(rate) < CUT_OFF:
+        return None
+    text = (
+        f"Of the gradient that the loss gives the encoder, {plain(likelihood)} times that of the likelihood is in it "
+        f"and {plain(rate)} times that of the KL; a bound has both once."
+    )
+    step = NextStep("Train with the bound, whose gradient goes through z.", patient.evidence.train(objective="elbo"))
+    figures = {"likelihood": likelihood, "kl": rate, "unexplained": left}
+    return Finding("detached-encoder", FAULT, text, "the encoder is cut off", (step,), figures)
+
+
+def _flat_gradient(value: Tensor, weights: list[Tensor]) -> Tensor:
+    """In float64; what the value does not depend on has the gradient 0."""
+    made = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return torch.cat([gradient.flatten().double() for gradient in made])
+
+
 def _exploded(patient: Patient, before: Gradients, after: Gradients) -> Finding | None:
     for group, norms in after.norms.items():
         name, start, end = GROUPS[group], float(before.norms[group].median()), float(norms.median())
@@ -136,4 +183,4 @@ def _shorter(patient: Patient) -> str:
     return patient.evidence.train(network="mlp", recipe="vae")
 
 
-GRADIENT_RULES: tuple[PatientRule, ...] = (gradients,)
+GRADIENT_RULES: tuple[PatientRule, ...] = (gradients, detached)

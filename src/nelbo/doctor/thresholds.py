@@ -47,6 +47,9 @@ TELLING_KL = 0.3  # nats of KL from which its weight and its sign can be told
 NOT_ANNEALED = 0.99  # of the final weight
 LATE_WARM_UP = 0.9  # share of the run that a warm-up may take
 
+CUT_OFF = 0.02  # share of the likelihood in the gradient on the encoder
+UNLIKE = 0.2  # of a gradient that the model's own terms may leave unexplained
+
 # The fitted model.
 COLLAPSED = 0.01  # nats each row's code carries, all latents together, at most
 SAME = 0.95  # correlation of two latents that say the same
