@@ -89,3 +89,9 @@ def test_whole_numbers_under_a_density_are_found() -> None:
     assert "wrong-likelihood" in warned(x, kind="real", likelihood="gaussian:sigma=shared")
     assert "wrong-likelihood" in warned(x, transform="density", likelihood="gaussian:sigma=shared")
     assert "wrong-likelihood" not in warned(np.vstack([x, [40.0] * 5]), likelihood="negative-binomial")
+
+
+def test_few_columns_with_few_values_repeat_by_their_nature() -> None:
+    x = (healthy_rows(columns=4) > 0).astype(float)
+    assert set(found(x)) == {"duplicated-rows", "leakage"}
+    assert warned(x) == set()

@@ -17,11 +17,12 @@ from nelbo import plugins
 from nelbo.cli.app import app
 from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_findings
 from nelbo.errors import TrainingError
+from nelbo.refit import fit_prior
 from nelbo.report import write_report
 from nelbo.run import Run
 from nelbo.settings import resolve
 
-from .conftest import ROWS, SMALL, healthy_rows, written
+from .conftest import ROWS, healthy_rows, written
 
 Train = Callable[..., Run]
 
@@ -143,4 +144,8 @@ def test_a_remedy_of_data_runs_and_mends(tmp_path: Path) -> None:
         assert key not in {one.key for one in mended.findings if one.severity >= Severity.WARNING}
 
 
-assert SMALL["latent"] == 3  # what the tests of the model count on
+def test_a_run_whose_prior_was_fitted_afterwards_is_examined_too(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "refit"
+    fit_prior(run, "mixture:components=3", output=folder, epochs=2)
+    keys = {found.key for found in examine(Run(folder)).findings}
+    assert not keys & {"frozen-encoder", "frozen-decoder", "terms-off", "kl-sign", "likelihood-averaged"}

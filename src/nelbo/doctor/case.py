@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nelbo.data import Kind, evenly
+from nelbo.data.duplicates import row_codes
 from nelbo.doctor.commands import train_command
 from nelbo.train.job import Job
 
@@ -56,6 +57,11 @@ class Case:
         """Of the whole run, as planned."""
         settings = self.job.settings
         return settings.steps or self.steps_per_epoch * (settings.epochs or 1)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """One code for each row of the data [N], equal for equal rows."""
+        return row_codes(self.job.data.x)
 
     @cached_property
     def seen(self) -> Tensor:

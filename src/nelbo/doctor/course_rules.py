@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nelbo.data.spec import CONTINUOUS
 from nelbo.doctor.commands import resume_command
 from nelbo.doctor.evidence import MARGINALS, Evidence
 from nelbo.doctor.finding import FAULT, GOOD, REMARK, WARNING, Finding, NextStep
@@ -111,7 +112,9 @@ def copies(evidence: Evidence) -> Finding | None:
     for note in evidence.split.get("notes") or []:
         found = re.search(r"test rows \(([\d.]+) %\).*of training rows", str(note))
         if found is not None and float(found[1]) >= SOME_COPIES:
-            severity = WARNING if float(found[1]) >= MANY_COPIES else REMARK
+            # Few columns with few values repeat by their nature.
+            natural = evidence.spec.layout == "table" and evidence.spec.kind not in CONTINUOUS
+            severity = WARNING if float(found[1]) >= MANY_COPIES and not natural else REMARK
             step = NextStep("Keep copies of a row on one side of the split.", evidence.train(split="copies"))
             figures = {"share": float(found[1]) / 100}
             text = f"{found[1]} % of the test rows are exact copies of training rows, so the test figures flatter."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nelbo.data import Kind, evenly
-from nelbo.data.duplicates import copies, row_codes
+from nelbo.data.duplicates import copies
 from nelbo.data.infer import some_names
 from nelbo.data.spec import CONTINUOUS
 from nelbo.doctor.case import Case
@@ -135,8 +135,7 @@ def duplicated_rows(case: Case) -> Finding | None:
     """Training rows that repeat an earlier one."""
     job = case.job
     train = job.split.train
-    codes = row_codes(job.data.x.index_select(0, train))
-    share = 100 * (1 - len(torch.unique(codes)) / len(train))
+    share = 100 * (1 - len(torch.unique(case.codes[train])) / len(train))
     if share < SOME_COPIES:
         return None
     # Few columns with few values repeat by their nature.
@@ -155,10 +154,7 @@ def leakage(case: Case) -> Finding | None:
     if job.split.how == "all" or len(job.split.test) == 0:
         return None
     train, test = job.split.train, job.split.test
-    both = torch.cat([train, test])
-    codes = row_codes(job.data.x.index_select(0, both))
-    own, others = torch.arange(len(train)), torch.arange(len(train), len(both))
-    exact = 100 * copies(codes, others, own) / len(test)
+    exact = 100 * copies(case.codes, test, train) / len(test)
     natural = case.is_table and job.data.spec.kind not in CONTINUOUS
     step = NextStep("Keep copies of a row on one side of the split.", case.train(split="copies"))
     if exact >= SOME_COPIES:

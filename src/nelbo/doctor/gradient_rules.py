@@ -87,7 +87,7 @@ class Gradients:
 
 def gradients(patient: Patient) -> Finding | None:
     """Gradients that are not finite, exploded since the start, or fade on their way through a network."""
-    if patient.model is None or len(patient.initial.phases) != 1:
+    if not patient.is_as_planned or len(patient.initial.phases) != 1:
         return None
     reads = patient.initial.phases[0].reads_labels
     size = patient.job.settings.batch_size

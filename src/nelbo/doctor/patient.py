@@ -90,6 +90,14 @@ class Patient:
         return self.job.build()
 
     @cached_property
+    def is_as_planned(self) -> bool:
+        """Whether the model is of the parts that the settings name: not where its prior was fitted afterwards."""
+        if self.model is None:
+            return False
+        planned, own = ({n: t.shape for n, t in m.state_dict().items()} for m in (model_of(self.initial), self.model))
+        return planned == own
+
+    @cached_property
     def trained(self) -> Objective:
         """The objective with the weights that were kept, at the final weights of its loss, in evaluation mode."""
         objective = self.job.build()

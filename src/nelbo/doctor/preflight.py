@@ -113,7 +113,8 @@ def more_latents_than_data(case: Case) -> Finding | None:
     """Latents beyond the number of directions in which the data vary."""
     latent = case.job.settings.latent
     rank = int((case.eigenvalues > FULL_RANK * case.eigenvalues[0].clamp(min=1e-300)).sum())
-    if latent <= rank or rank >= len(case.job.split.train) - 1:
+    fewer_rows = case.job.spec.dim > len(case.eigenvalues)  # which then limit the rank
+    if latent <= rank or (fewer_rows and rank >= len(case.eigenvalues) - 1):
         return None
     text = f"{count(latent, 'latent')} for data that vary in {count(rank, 'direction')}."
     step = NextStep("As many latents as directions are enough.", case.train(latent=max(1, rank)))

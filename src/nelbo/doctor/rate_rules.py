@@ -31,6 +31,8 @@ def learning_rate(patient: Patient) -> Finding | None:
         return None
     if patient.model is None:
         return _without_a_model(patient)
+    if not patient.is_as_planned:
+        return None
     high, low = _may_be_high(patient), _may_be_low(patient)
     steps = min(TRIAL_STEPS, patient.evidence.history.steps // TRIAL_SHARE)
     if not (high or low) or steps < FEWEST:
