@@ -38,6 +38,7 @@ LAYERS = (
     ("run", "inputs"),
     ("refit",),
     ("evaluate",),
+    ("doctor",),
     ("apps", "report"),
     ("reproduce",),
     ("cli",),

@@ -20,6 +20,14 @@ class DataError(NelboError):
     """A source cannot be read, or what it holds cannot be modelled."""
 
 
+class HolesError(DataError):
+    """Values are missing or not finite; `columns` are those of a table that hold such."""
+
+    def __init__(self, message: str, columns: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.columns = tuple(columns)
+
+
 class CompositionError(NelboError):
     """Parts, objective and data do not fit together."""
 

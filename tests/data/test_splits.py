@@ -204,3 +204,12 @@ def test_evenly_rows_go_from_the_first_to_the_last(rows: int, most: int) -> None
 
 def test_evenly_rows_are_found_among_more_than_single_precision_can_count() -> None:
     assert len(evenly(torch.zeros((), dtype=torch.int8).expand(2**25 + 4), 3)) == 3
+
+
+def test_copies_of_a_row_stay_on_one_side() -> None:
+    rows = torch.randn(60, 3).repeat(5, 1)
+    found = split(load(rows), "copies", seed=1)
+    codes = [{tuple(row) for row in rows[part].tolist()} for part in (found.train, found.validation, found.test)]
+    assert all(not one & other for one, other in (codes[:2], codes[1:], codes[::2]))
+    assert sum(map(len, codes)) == 60
+    assert not found.notes

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from nelbo.doctor.figure_rules import late_gain
 from nelbo.report import Grade, Verdict, judge
-from nelbo.report.figure_rules import late_gain
 from report.runs import DENSITY, baseline, config, evaluation, metrics, state
 
 LEVEL = [-80 - 60 * math.exp(-epoch / 5) for epoch in range(100)]

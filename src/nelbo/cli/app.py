@@ -13,6 +13,7 @@ import typer
 from nelbo import __version__
 from nelbo.cli.catalogue import cite, datasets, parts, recipes, report, runs
 from nelbo.cli.compare import compare
+from nelbo.cli.doctor import doctor
 from nelbo.cli.evaluate import evaluate
 from nelbo.cli.fit_prior import fit_prior
 from nelbo.cli.reproduce import reproduce
@@ -64,6 +65,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 for command in (
     train,
     evaluate,
+    doctor,
     compare,
     fit_prior,
     sample,

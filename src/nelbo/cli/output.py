@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from nelbo.train.monitor import Listener
 
 WIDE = 200  # characters a table may take where no terminal limits it
@@ -23,7 +25,6 @@ def print_json(content: Any) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     """A table; numbers are aligned right."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -33,7 +34,14 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]
         table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(escape(show(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def show(cell: Cell) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
 TAPE_EVERY = "100steps"
+FORETOLD = 3  # findings of the pre-flight that are told
 EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate takes more
 
 
@@ -141,7 +142,9 @@ def train(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="auto, random, stratified, sequential, group, official or all.", rich_help_panel=Data),
+        typer.Option(
+            help="auto, random, stratified, sequential, group, copies, official or all.", rich_help_panel=Data
+        ),
     ] = None,
     validation: Annotated[
         float | None, typer.Option(help="Share of validation rows (default: 0.1).", rich_help_panel=Data)
@@ -234,6 +237,10 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would take, train nothing.", rich_help_panel=Folder)
     ] = False,
+    no_preflight: Annotated[
+        bool,
+        typer.Option("--no-preflight", help="Leave out the look at what may go wrong.", rich_help_panel=Folder),
+    ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.", rich_help_panel=Folder)
     ] = False,
@@ -261,6 +268,8 @@ def train(
     chosen = find(str(given.get("recipe", from_file.get("recipe", "vae"))))
     job = prepare(resolve({"source": "digits"}, chosen.defaults, from_file, given))
     _introduce(job)
+    if not no_preflight:
+        _look_ahead(job, plugin)
     if dry_run:
         _dry_run(job, json)
         return
@@ -276,7 +285,7 @@ def train(
 _NO_SETTINGS = frozenset(
     {
         "hidden", "tape", "tape_every", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run",
-        "json",
+        "no_preflight", "json",
     }
 )  # fmt: skip
 
@@ -386,6 +395,15 @@ def _introduce(job: Job) -> None:
         f"{settings.optimizer} at {settings.lr:g}, objective {settings.objective}{beta}, warm-up {settings.warmup}, "
         f"seed {settings.seed}, {settings.threads} threads"
     )
+
+
+def _look_ahead(job: Job, plugin: list[Path] | None) -> None:
+    """Say what is foretold, a line each; nothing is refused for it."""
+    from nelbo.doctor import Case, preflight
+
+    for found in preflight(Case(job, tuple(map(str, plugin or ()))))[:FORETOLD]:
+        remedy = f" {found.steps[0].why} Try: {found.remedy}" if found.remedy else ""
+        say(f"{found.severity.name.lower()}: {found.entry.title}. {found.text}{remedy}")
 
 
 def _dry_run(job: Job, json: bool) -> None:

@@ -29,7 +29,7 @@ from nelbo.data.labels import encode_factors, encode_groups, encode_labels
 from nelbo.data.raw import Array, Raw
 from nelbo.data.spec import DataSpec, Factor, Kind, Scaling
 from nelbo.data.table import read_columns, read_names, read_table
-from nelbo.errors import DataError, unknown
+from nelbo.errors import DataError, HolesError, unknown
 
 __all__ = ["Data", "Source", "columns_in", "has_named_columns", "load", "names_in", "read_beside"]
 
@@ -299,16 +299,17 @@ def _refuse_holes(raw: Raw) -> None:
     worst = "NaN or infinite values, or ones too large for single precision"
     if raw.layout == "image" or raw.names is None:
         images = int(bad.any(1).sum())
-        raise DataError(
+        raise HolesError(
             f"{images} of {len(flat)} images hold {worst} ({int(bad.sum())} pixels in all), the first is image {row} "
             "counting from 0; mend or remove them"
         )
     columns = [raw.names[number] for number in np.flatnonzero(bad.any(0))]
     name = raw.names[place]
-    raise DataError(
+    raise HolesError(
         f"columns hold {worst}: {some_names(columns)}; the first is {flat[row, place]} in column {name!r}, row {row} "
         f"counting from 0, of {int(bad[:, place].sum())} in that column; fill them, remove those rows, "
-        f"or use --drop {name}"
+        f"or use --drop {name}",
+        columns,
     )
 
 

@@ -15,7 +15,7 @@ from nelbo.errors import ConfigError, DataError, unknown
 
 __all__ = ["METHODS", "Split", "evenly", "split"]
 
-METHODS = ("auto", "random", "stratified", "sequential", "group", "official", "all")
+METHODS = ("auto", "random", "stratified", "sequential", "group", "copies", "official", "all")
 SHARE = 0.1
 ENOUGH = 10  # rows in every class for a stratified split
 OFFICIAL_VALIDATION = 10_000  # rows taken from an official training part, at most, and at most a sixth
@@ -51,7 +51,8 @@ def split(
     how
         ``auto``: official where there is one, else stratified where every class has 10 rows, else random.
         ``random``; ``stratified`` by label; ``sequential``: first rows train, then validation, then test, for films
-        and series; ``group``: whole groups on one side; ``official``; ``all``: every row in every part.
+        and series; ``group``: whole groups on one side; ``copies``: rows that are exact copies of each other on one
+        side, else random; ``official``; ``all``: every row in every part.
     validation, test
         Shares of the rows, 0.1 by default; a validation share of 0 holds none
         out. An official split without validation rows gives a random sixth of
@@ -121,7 +122,13 @@ def _by_method(data: Data, how: str, held: tuple[int, int], generator: torch.Gen
         return _cut(order, *held)
     if how == "stratified":
         return _cut(_spread(order, data), *held)
-    return _by_group(data, held, generator)
+    if how == "copies":
+        return _by_group(row_codes(data.x), held, generator)
+    if data.group is None:
+        raise DataError(
+            f"a split by group needs groups, but {data.spec.name!r} has none; name a column or array with --group"
+        )
+    return _by_group(data.group, held, generator)
 
 
 def _cut(order: Tensor, validation: int, test: int) -> Parts:
@@ -145,13 +152,9 @@ def _spread(order: Tensor, data: Data) -> Tensor:
     return order[by_class[torch.argsort(place, stable=True)]]
 
 
-def _by_group(data: Data, held: tuple[int, int], generator: torch.Generator) -> Parts:
+def _by_group(group: Tensor, held: tuple[int, int], generator: torch.Generator) -> Parts:
     """Groups in a random order: test until it is full, then validation, then training."""
-    if data.group is None:
-        raise DataError(
-            f"a split by group needs groups, but {data.spec.name!r} has none; name a column or array with --group"
-        )
-    sizes = torch.bincount(data.group)
+    sizes = torch.bincount(group)
     if len(sizes) < 3:
         raise DataError(f"{len(sizes)} groups cannot be split in three parts; use --split random or another --group")
     order = torch.randperm(len(sizes), generator=generator)
@@ -163,7 +166,7 @@ def _by_group(data: Data, held: tuple[int, int], generator: torch.Generator) -> 
     last_held = min(max(last_test + 1, int((before < filled + validation).sum())), len(sizes) - 1)
     side = torch.empty(len(sizes), dtype=torch.int64)
     side[order] = (place >= last_test).long() + (place >= last_held).long()
-    rows = side[data.group]
+    rows = side[group]
     return (rows == 2).nonzero()[:, 0], (rows == 1).nonzero()[:, 0], (rows == 0).nonzero()[:, 0]
 
 

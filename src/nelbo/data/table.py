@@ -16,7 +16,7 @@ from nelbo.data.arrays import column_names
 from nelbo.data.infer import some_names
 from nelbo.data.labels import MISSING
 from nelbo.data.raw import Array, Raw
-from nelbo.errors import DataError, unknown
+from nelbo.errors import DataError, HolesError, unknown
 
 __all__ = ["read_columns", "read_names", "read_table"]
 
@@ -173,13 +173,15 @@ def _numeric(path: Path, cells: _Cells, names: Sequence[str]) -> Array:
             f"column {name!r} of '{path}' is not numeric: {str(columns[name][place])!r} in line "
             f"{cells.lines[place]}{others}; use {drop}, or --label {name} if it is the label"
         )
-    for name, column in columns.items():
-        holes = np.flatnonzero(np.isin(column, MISSING))
-        if holes.size:
-            raise DataError(
-                f"column {name!r} of '{path}' has missing cells, {holes.size} in all, the first in line "
-                f"{cells.lines[holes[0]]}; fill them, remove those rows, or use --drop {name}"
-            )
+    missing = {name: np.flatnonzero(np.isin(column, MISSING)) for name, column in columns.items()}
+    holed = [name for name, holes in missing.items() if holes.size]
+    if holed:
+        name = holed[0]
+        raise HolesError(
+            f"column {name!r} of '{path}' has missing cells, {missing[name].size} in all, the first in line "
+            f"{cells.lines[missing[name][0]]}; fill them, remove those rows, or use --drop {name}",
+            holed,
+        )
     return np.stack([values for values in parsed.values() if values is not None], axis=1)
 
 

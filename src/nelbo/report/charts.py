@@ -11,10 +11,11 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from nelbo.doctor.history import History
+from nelbo.doctor.thresholds import ENOUGH
+from nelbo.doctor.wording import nats, plain
 from nelbo.report.canvas import FAINT, FIRST, GRID, INK, SECOND, SOFT, THIRD, WIDTH, as_svg, drawing, tidy
-from nelbo.report.history import ENOUGH, History
 from nelbo.report.html import Markup
-from nelbo.report.wording import nats, plain
 
 __all__ = ["column_bars", "column_histograms", "estimate_curve", "of_a_measure", "rate_bars", "training_curves"]
 

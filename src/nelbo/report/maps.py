@@ -14,11 +14,11 @@ from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path
 from torch import Tensor
 
+from nelbo.doctor.wording import percent
 from nelbo.report.canvas import CLASSES, FAINT, FIRST, INK, PAGE, SOFT, WIDTH, as_svg, drawing, tidy
 from nelbo.report.charts import shortened
 from nelbo.report.html import Markup
 from nelbo.report.views import Encoded
-from nelbo.report.wording import percent
 
 __all__ = ["Projection", "latent_map", "project"]
 

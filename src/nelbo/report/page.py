@@ -6,11 +6,12 @@ from collections.abc import Callable
 from importlib.resources import files
 from string import Template
 
+from nelbo.doctor import Finding
+from nelbo.doctor.wording import count
 from nelbo.report import sections
 from nelbo.report.html import Markup, commands, element, escaped, join
 from nelbo.report.subject import Subject
 from nelbo.report.verdict import Grade, Verdict
-from nelbo.report.wording import count
 
 __all__ = ["render"]
 
@@ -59,8 +60,13 @@ def _verdict(verdict: Verdict) -> Markup:
         element("h2", f"{verdict.headline}."),
         *(element("p", sentence) for sentence in verdict.sentences),
     ]
-    if verdict.remarks:
-        content.append(element("ul", [element("li", remark) for remark in verdict.remarks]))
+    if verdict.findings:
+        content.append(element("h3", "What the doctor found"))
+        content.append(element("ol", [_finding(found, verdict) for found in verdict.findings], class_="findings"))
+    told = {found.text for found in verdict.findings}
+    remarks = [element("li", remark) for remark in verdict.remarks if remark not in told]
+    if remarks:
+        content.append(element("ul", remarks))
     if verdict.next_steps:
         content.append(element("h3", "What to try next"))
         steps = [
@@ -68,6 +74,15 @@ def _verdict(verdict: Verdict) -> Markup:
         ]
         content.append(element("ol", steps, class_="steps"))
     return element("div", content, class_=f"verdict {name}", id="verdict")
+
+
+def _finding(found: Finding, verdict: Verdict) -> Markup:
+    """Title, evidence where it is not told above, reason, command."""
+    evidence = "" if found.text in verdict.sentences else f" {found.text}"
+    shown: list[Markup | str] = [element("strong", f"{found.entry.title}."), f"{evidence} {found.entry.reason}"]
+    if found.remedy:
+        shown.append(commands(found.remedy))
+    return element("li", shown)
 
 
 def _version(subject: Subject) -> str:

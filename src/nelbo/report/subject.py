@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from nelbo.data import DataSpec
-from nelbo.report.history import History
+from nelbo.doctor.history import History
+from nelbo.doctor.wording import part_word
 from nelbo.report.pictures import Display
 from nelbo.report.views import Encoded, Views
-from nelbo.report.wording import part_word
 from nelbo.run import Run
 from nelbo.train.job import Job
 

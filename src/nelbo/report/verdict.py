@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
 
-from nelbo.report.commands import evaluate_command
-from nelbo.report.evidence import Evidence, Finding, NextStep
-from nelbo.report.figure_rules import FIGURE_RULES
-from nelbo.report.rules import TRAINING_RULES
-from nelbo.report.wording import bits, nats
+from nelbo.doctor.commands import evaluate_command
+from nelbo.doctor.diagnosis import of_files
+from nelbo.doctor.evidence import Evidence
+from nelbo.doctor.finding import Finding, NextStep, Severity, merged, ranked
+from nelbo.doctor.wording import bits, nats
 
 __all__ = ["Grade", "Verdict", "judge"]
 
@@ -38,6 +38,7 @@ class Verdict:
     sentences: tuple[str, ...]  # two or three: the figure, the course, what fell short most
     remarks: tuple[str, ...]  # all else that was found
     next_steps: tuple[NextStep, ...]
+    findings: tuple[Finding, ...] = ()  # what fell short, causes first
 
 
 def judge(
@@ -46,8 +47,9 @@ def judge(
     evaluation: Mapping[str, Any] | None,
     state: Mapping[str, Any],
     folder: str = "RUN",
+    examined: Iterable[Finding] = (),
 ) -> Verdict:
-    """The verdict on a run, from the contents of its files alone.
+    """The verdict on a run, from the contents of its files and what an examination of it found.
 
     A run is *good* where it beats every comparable baseline by more than two standard errors and nothing fell short;
     *poor* where it fails: it loses against independent marginals, all latents collapsed, or the loss is non-finite;
@@ -59,17 +61,19 @@ def judge(
         As `nelbo.run.Run` reads them; the evaluation may be None.
     folder
         The run, for the commands.
+    examined
+        What `nelbo doctor` found when it looked at the model and its data.
     """
     evidence = Evidence.of(config, metrics, evaluation, state, folder)
-    findings = [found for rule in (*TRAINING_RULES, *FIGURE_RULES) if (found := rule(evidence)) is not None]
+    findings = merged(of_files(evidence), examined)
     grade = _grade(findings, measured=evaluation is not None)
     said, course = _performance(evidence, findings), _of("training", findings)
     # The worst first; sorting is stable, so that equals keep the order of the rules.
     rest = sorted(
         (found for found in findings if found.topic != "likelihood" and found not in course[:1]),
-        key=lambda found: -found.weight,
+        key=lambda found: -found.severity,
     )
-    shortfall = rest[0].text if rest and rest[0].weight > 0 else ""
+    shortfall = rest[0].text if rest and rest[0].severity > 0 else ""
     sentences = (said, *(found.text for found in course[:1]), *([shortfall] if shortfall else []))
     return Verdict(
         grade=grade,
@@ -77,27 +81,28 @@ def judge(
         sentences=sentences,
         remarks=tuple(found.text for found in rest if found.text not in sentences),
         next_steps=_steps(evidence, findings),
+        findings=tuple(found for found in ranked(findings) if found.severity >= Severity.WARNING),
     )
 
 
 def _grade(findings: Sequence[Finding], measured: bool) -> Grade:
-    worst = max((found.weight for found in findings), default=0)
-    if worst >= 3:
+    worst = max((found.severity for found in findings), default=0)
+    if worst >= Severity.FAULT:
         return Grade.POOR
     if not measured:
         return Grade.UNMEASURED
-    return Grade.FAIR if worst == 2 else Grade.GOOD
+    return Grade.FAIR if worst == Severity.WARNING else Grade.GOOD
 
 
 def _headline(grade: Grade, findings: Sequence[Finding]) -> str:
     """The likelihood, then the worst that was found, or else how training ended."""
     likelihood = _of("likelihood", findings)
     first = likelihood[0].short if likelihood else "" if grade is Grade.POOR else "not evaluated yet"
-    others = sorted((f for f in findings if f.short and f not in likelihood), key=lambda found: -found.weight)
+    others = sorted((f for f in findings if f.short and f not in likelihood), key=lambda found: -found.severity)
     second = others[0].short if others else ""
     if first and second:
-        good = likelihood and likelihood[0].weight == 0
-        joint = " but " if good and others[0].weight > 0 else "; "
+        good = likelihood and likelihood[0].severity == 0
+        joint = " but " if good and others[0].severity > 0 else "; "
         return _sentence_case(first + joint + second)
     return _sentence_case(first or second or "nothing stands out")
 
@@ -128,15 +133,22 @@ def _steps(evidence: Evidence, findings: Sequence[Finding]) -> tuple[NextStep, .
         steps.append(
             NextStep("Measure the run on its test rows.", evaluate_command(evidence.folder, plugins=evidence.plugins))
         )
-    # A training that was too short explains much else: to mend it comes first.
-    urgent = sorted(findings, key=lambda found: (found.topic != "training" or found.weight == 0, -found.weight))
-    steps += [step for found in urgent for step in found.steps]
+    # A training that was too short explains much else: to mend it comes first, after what ranks above it.
+    steps += [step for found in _urgent(findings) for step in found.steps]
     unique = {step.command: step for step in reversed(steps)}
     return tuple(step for step in steps if unique[step.command] is step)[:MOST_STEPS]
 
 
+def _urgent(findings: Sequence[Finding]) -> list[Finding]:
+    """Causes first, then a training that was too short, then the worst."""
+    wrong = [found for found in ranked(findings) if found.severity >= Severity.WARNING and found.entry.explains]
+    rest = [found for found in findings if found not in wrong]
+    rest.sort(key=lambda found: (found.topic != "training" or found.severity == Severity.GOOD, -found.severity))
+    return [*wrong, *rest]
+
+
 def _of(topic: str, findings: Sequence[Finding]) -> list[Finding]:
-    return sorted((found for found in findings if found.topic == topic), key=lambda found: -found.weight)
+    return sorted((found for found in findings if found.topic == topic), key=lambda found: -found.severity)
 
 
 def _sentence_case(text: str) -> str:

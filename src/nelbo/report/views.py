@@ -18,9 +18,9 @@ from nelbo.core import Batch, Model, Space
 from nelbo.data import evenly, one_hot
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import StandardNormal
+from nelbo.doctor.wording import plain
 from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
-from nelbo.report.wording import plain
 from nelbo.train.job import Job
 
 __all__ = ["Encoded", "Views"]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from nelbo.doctor import Case, kept_findings, merged, of_plan
+from nelbo.doctor.commands import plugin_files
 from nelbo.report.page import render
 from nelbo.report.subject import open_subject
 from nelbo.report.verdict import judge
@@ -45,7 +47,10 @@ def write_report(run: Run, job: Job | None = None) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         subject = open_subject(run, reopen(run) if job is None else job)
-        verdict = judge(subject.config, run.metrics(), subject.evaluation, subject.state, subject.folder)
+        files = (subject.config, run.metrics(), subject.evaluation, subject.state, subject.folder)
+        verdict = judge(
+            *files, examined=merged(kept_findings(run), of_plan(Case(subject.job, plugin_files(subject.config))))
+        )
         page = render(subject, verdict)
     write_text(run.report_file, page)
     return run.report_file

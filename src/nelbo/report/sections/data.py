@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from nelbo.doctor.wording import count, plain
 from nelbo.report.html import Markup, definitions, details, element, figure, section, table
 from nelbo.report.pictures import Display, as_image, columns_for, grid, how_many
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count, plain
 
 __all__ = ["data"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from nelbo.doctor.wording import count, nats
 from nelbo.report.charts import rate_bars
 from nelbo.report.html import Markup, element, figure, join, section
 from nelbo.report.maps import latent_map, project
 from nelbo.report.pictures import as_image, strip
 from nelbo.report.subject import Subject
 from nelbo.report.views import ACTIVE
-from nelbo.report.wording import count, nats
 
 __all__ = ["latent_space", "rates", "traversals"]
 

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nelbo.doctor.commands import evaluate_command, plugin_files
+from nelbo.doctor.comparable import are_comparable
+from nelbo.doctor.figure_rules import late_gain
+from nelbo.doctor.wording import bits, nats, plain, signed
 from nelbo.report.charts import estimate_curve
-from nelbo.report.commands import evaluate_command, plugin_files
-from nelbo.report.figure_rules import late_gain
 from nelbo.report.html import Content, Markup, commands, element, figure, join, section, table
-from nelbo.report.measures import are_comparable
 from nelbo.report.subject import Subject
-from nelbo.report.wording import bits, nats, plain, signed
 
 __all__ = ["likelihood"]
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nelbo.doctor.wording import count, nats, plain
 from nelbo.report.charts import of_a_measure
 from nelbo.report.html import Markup, element, figure, join, section, table
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count, nats, plain
 
 __all__ = ["measures"]
 

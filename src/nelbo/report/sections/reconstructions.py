@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nelbo.doctor.wording import count, percent
 from nelbo.report.charts import column_bars
 from nelbo.report.html import Markup, element, figure, join, section
 from nelbo.report.pictures import Display, as_image, columns_for, grid, how_many
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count, percent
 
 __all__ = ["explained", "reconstructions"]
 

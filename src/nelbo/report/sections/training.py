@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from nelbo.doctor.wording import count, nats
 from nelbo.report.charts import training_curves
 from nelbo.report.html import Markup, element, figure, section
 from nelbo.report.subject import Subject
-from nelbo.report.wording import count, nats
 
 __all__ = ["training"]
 

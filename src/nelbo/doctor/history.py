@@ -9,10 +9,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ENOUGH", "History"]
+from nelbo.doctor.thresholds import ENOUGH
+
+__all__ = ["History"]
 
 Array = npt.NDArray[np.float64]
-ENOUGH = 10  # epochs below which nothing is said about convergence
 TAIL = 5  # the last fifth of the epochs is looked at
 LEARNING = 0.2  # the first fifth, in which anything improves, is no yardstick
 
@@ -40,6 +41,12 @@ class History:
     def curve(self, part: str, name: str) -> Array:
         """A figure of `train` or `validation` after each epoch, NaN where there is none."""
         return _floats([record.get(part, {}).get(name) for record in self._metrics])
+
+    def record(self, part: str, epoch: int | None = None) -> Mapping[str, Any]:
+        """The figures of `train` or `validation` of an epoch, of the last by default; empty where there is none."""
+        found = [each for each in self._metrics if epoch is None or int(each["epoch"]) == epoch]
+        figures: Mapping[str, Any] = found[-1].get(part, {}) if found else {}
+        return figures
 
     def setting(self, name: str) -> Array:
         """`lr` or another figure of the epoch itself."""

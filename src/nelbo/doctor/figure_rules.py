@@ -1,4 +1,4 @@
-"""The rules of the verdict on the figures: baselines, latents, variances at their floor, the estimate itself."""
+"""Rules over the figures of an evaluation: baselines, latents, variances at their floor, the estimate itself."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from nelbo.report.commands import evaluate_command
-from nelbo.report.evidence import MARGINALS, Evidence, Finding, NextStep
-from nelbo.report.rules import MAX_SIDE, MIN_SIDE, Rule
-from nelbo.report.wording import count, nats, percent
+from nelbo.doctor.commands import evaluate_command
+from nelbo.doctor.course_rules import Rule
+from nelbo.doctor.evidence import MARGINALS, Evidence
+from nelbo.doctor.finding import FAULT, GOOD, REMARK, WARNING, Finding, NextStep
+from nelbo.doctor.thresholds import (
+    AT_FLOOR_MUCH,
+    AT_FLOOR_SOME,
+    FAINT,
+    FEW_EFFECTIVE,
+    FULL,
+    LATE_GAIN,
+    LINEAR_MATCH,
+    MANY_SAMPLES,
+    MAX_SIDE,
+    MIN_SIDE,
+)  # fmt: skip
+from nelbo.doctor.wording import count, nats, percent
 
-__all__ = ["FIGURE_RULES"]
-
-LINEAR_MATCH = 0.5  # nats within which a linear model has reached its closed-form optimum
-AT_FLOOR_MUCH, AT_FLOOR_SOME = 0.05, 0.01
-FAINT = 0.1  # nats below which a latent says next to nothing
-FULL = 0.5  # nats that the weakest latent carries where more of them may help
-FEW_EFFECTIVE = 5.0  # importance samples
-LATE_GAIN = 0.25  # nats that the last tenfold of samples may add
-MANY_SAMPLES = 5_000
+__all__ = ["FIGURE_RULES", "revive"]
 
 
 def baselines(evidence: Evidence) -> Finding | None:
@@ -29,12 +34,16 @@ def baselines(evidence: Evidence) -> Finding | None:
     if evidence.evaluation is None:
         return None
     if evidence.evaluation.get("importance_samples") is None:
-        return Finding("likelihood", 0, "An autoencoder has no likelihood to compare.", "encodes and reconstructs")
+        return Finding(
+            "worse-than-baseline", GOOD, "An autoencoder has no likelihood to compare.", "encodes and reconstructs"
+        )
     if evidence.evaluation.get("log_likelihood") is None:
-        return Finding("likelihood", 3, "The log-likelihood is not finite.", "no finite likelihood")
+        return Finding("worse-than-baseline", FAULT, "The log-likelihood is not finite.", "no finite likelihood")
     rivals = evidence.comparable()
     if not rivals:
-        return Finding("likelihood", 1, "There is no baseline with the same reference measure to compare with.")
+        return Finding(
+            "worse-than-baseline", REMARK, "There is no baseline with the same reference measure to compare with."
+        )
     linear = _linear_optimum(evidence)
     if linear is not None:
         return linear
@@ -42,16 +51,18 @@ def baselines(evidence: Evidence) -> Finding | None:
     gain, doubt = evidence.gain(best) or 0.0, evidence.doubt(best)
     if gain > doubt:
         short = f"{nats(gain)} nats per {evidence.row} better than the best simple method ({best['name']})"
-        return Finding("likelihood", 0, f"That is {short}.", short, _ambitions(evidence))
+        return Finding("worse-than-baseline", GOOD, f"That is {short}.", short, _ambitions(evidence))
     if gain >= -doubt:
         short = f"no better than a simple method ({best['name']})"
-        return Finding("likelihood", 2, f"That is {short}, within the errors.", short, _against(evidence, best))
+        return Finding(
+            "worse-than-baseline", WARNING, f"That is {short}, within the errors.", short, _against(evidence, best)
+        )
     if _loses_to_marginals(evidence):
         worst = next(each for each in rivals if each["name"] == MARGINALS)
         short = f"{nats(-(evidence.gain(worst) or 0.0))} nats per {evidence.row} worse than {MARGINALS}"
-        return Finding("likelihood", 3, f"That is {short}.", short, _against(evidence, best))
+        return Finding("worse-than-baseline", FAULT, f"That is {short}.", short, _against(evidence, best))
     short = f"{nats(-gain)} nats per {evidence.row} worse than a simple method ({best['name']})"
-    return Finding("likelihood", 2, f"That is {short}.", short, _against(evidence, best))
+    return Finding("worse-than-baseline", WARNING, f"That is {short}.", short, _against(evidence, best))
 
 
 def latents(evidence: Evidence) -> Finding | None:
@@ -62,7 +73,7 @@ def latents(evidence: Evidence) -> Finding | None:
     total, active = len(figures["variance_of_means"]), int(figures["active_units"])
     if active == 0:
         text = "The latents have collapsed: none of them says anything about the data, so the decoder ignores z."
-        return Finding("latents", 3, text, "all latents collapsed", (_revive(evidence),))
+        return Finding("posterior-collapse", FAULT, text, "all latents collapsed", (revive(evidence),))
     kl = [float(value) for value in figures.get("kl_per_latent") or []]
     faint = sum(value < FAINT for value in kl)
     text = f"{active} of {count(total, 'latent')} {'is' if active == 1 else 'are'} active"
@@ -75,11 +86,13 @@ def latents(evidence: Evidence) -> Finding | None:
             "Every latent is in full use, so more of them may help.",
             evidence.train(latent=2 * evidence.settings.latent),
         )
-        return Finding("latents", 1, text + "; none is idle, so their number may be what limits it.", "", (step,))
+        return Finding(
+            "latents-in-full-use", REMARK, text + "; none is idle, so their number may be what limits it.", "", (step,)
+        )
     if active <= total // 4 and evidence.settings.beta > 1:
-        return Finding("latents", 1, f"{text}; beta above 1 presses the rest down.", "", (_revive(evidence),))
+        return Finding("dead-latents", REMARK, f"{text}; beta above 1 presses the rest down.", "", (revive(evidence),))
     idle = "; idle ones cost nothing" if active < total else ""
-    return Finding("latents", 0, f"{text}{idle}.")
+    return Finding("dead-latents", GOOD, f"{text}{idle}.")
 
 
 def floors(evidence: Evidence) -> Finding | None:
@@ -89,14 +102,18 @@ def floors(evidence: Evidence) -> Finding | None:
     name, share = worst[0], float(worst[1])
     if share <= AT_FLOOR_SOME:
         return None
-    weight = 2 if share > AT_FLOOR_MUCH else 1
+    severity = WARNING if share > AT_FLOOR_MUCH else REMARK
     floor = evidence.settings.min_log_variance
     start = f"{percent(share)} of the log-variances of the {name.partition('.')[0]} sit on their floor of {nats(floor)}"
     lower = evidence.train(min_log_variance=floor - 6)
     if name.startswith("posterior"):
         step = NextStep("Lower the floor and see whether the figures move.", lower)
         return Finding(
-            "floor", weight, f"{start}: the floor, not the data, decides them.", "variances at floor", (step,)
+            "variance-at-floor",
+            severity,
+            f"{start}: the floor, not the data, decides them.",
+            "variances at floor",
+            (step,),
         )
     text = (
         f"{start}: some values are predicted almost exactly, which a density rewards without limit; "
@@ -107,7 +124,7 @@ def floors(evidence: Evidence) -> Finding | None:
         "floor.",
         lower,
     )
-    return Finding("floor", weight, text, "variances at floor", (step,))
+    return Finding("variance-at-floor", severity, text, "variances at floor", (step,))
 
 
 def estimate(evidence: Evidence) -> Finding | None:
@@ -126,7 +143,7 @@ def estimate(evidence: Evidence) -> Finding | None:
     step = NextStep(
         "Sharpen the estimate with more importance samples.", evaluate_command(evidence.folder, more, evidence.plugins)
     )
-    return Finding("estimate", 1, text, "", (step,))
+    return Finding("unsettled-estimate", REMARK, text, "", (step,))
 
 
 def weighting(evidence: Evidence) -> Finding | None:
@@ -137,7 +154,11 @@ def weighting(evidence: Evidence) -> Finding | None:
     aim = "simpler latents" if beta > 1 else "sharper reconstructions"
     text = f"Trained with beta = {beta:g}, for {aim} at some cost in likelihood; all figures are at beta = 1."
     return Finding(
-        "beta", 1, text, "", (NextStep("For the best likelihood, train at beta = 1.", evidence.train(beta=1.0)),)
+        "not-the-bound",
+        REMARK,
+        text,
+        "",
+        (NextStep("For the best likelihood, train at beta = 1.", evidence.train(beta=1.0)),),
     )
 
 
@@ -149,13 +170,13 @@ def _other_objective(evidence: Evidence) -> Finding | None:
     objective = evidence.settings.objective
     text = f"Trained with the objective {objective}, at some cost in likelihood; all figures are at beta = 1."
     step = NextStep("For the best likelihood, train with the bound alone.", evidence.train(objective="elbo"))
-    return Finding("beta", 1, text, "", (step,))
+    return Finding("not-the-bound", REMARK, text, "", (step,))
 
 
 def warnings(evidence: Evidence) -> Finding | None:
     """Words that every figure of these data must carry."""
     words = [str(word) for word in (evidence.evaluation or {}).get("warnings") or evidence.spec.warnings]
-    return Finding("data", 1, f"Every figure carries this note: {'; '.join(words)}.") if words else None
+    return Finding("data-note", REMARK, f"Every figure carries this note: {'; '.join(words)}.") if words else None
 
 
 def late_gain(figures: Mapping[str, Any]) -> float | None:
@@ -190,7 +211,7 @@ def _linear_optimum(evidence: Evidence) -> Finding | None:
     step = NextStep(
         "To go beyond the linear optimum, use networks with hidden layers.", evidence.train(recipe="vae", network="mlp")
     )
-    return Finding("likelihood", 0, f"That is {short}.", short, (step,))
+    return Finding("worse-than-baseline", GOOD, f"That is {short}.", short, (step,))
 
 
 def _against(evidence: Evidence, rival: Mapping[str, Any]) -> tuple[NextStep, ...]:
@@ -225,7 +246,8 @@ def can_convolve(evidence: Evidence) -> bool:
     return plain and evidence.spec.layout == "image" and min(shape[-2:]) >= MIN_SIDE and max(shape[-2:]) <= MAX_SIDE
 
 
-def _revive(evidence: Evidence) -> NextStep:
+def revive(evidence: Evidence) -> NextStep:
+    """What lets latents speak."""
     if evidence.settings.beta > 1:
         return NextStep("A smaller beta lets more latents speak.", evidence.train(beta=1.0))
     if evidence.settings.warmup == "none" and evidence.history.weights:

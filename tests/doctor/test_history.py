@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nelbo.report.history import History
+from nelbo.doctor.history import History
 from report.runs import metrics, state
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from nelbo.doctor.commands import evaluate_command, resume_command, train_command
+from nelbo.doctor.evidence import Evidence
 from nelbo.recipes import find
-from nelbo.report.commands import evaluate_command, resume_command, train_command
-from nelbo.report.evidence import Evidence
 from nelbo.settings import Settings, resolve
 from nelbo.train.job import prepare
-
-from .runs import config
+from report.runs import config
 
 MACHINE = {"threads", "device"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nelbo.data import DataSpec, Kind
-from nelbo.report.measures import are_comparable
+from nelbo.doctor.comparable import are_comparable
 
 
 def measure(kind: Kind, density: bool, levels: int | None = None, transform: str = "none") -> str:

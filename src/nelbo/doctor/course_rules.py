@@ -1,4 +1,4 @@
-"""The rules of the verdict on how training went; each looks at one thing and says at most one thing."""
+"""Rules over the files of a run on how training went; each looks at one thing and says at most one thing."""
 
 from __future__ import annotations
 
@@ -7,31 +7,41 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nelbo.data.spec import CONTINUOUS
+from nelbo.doctor.commands import resume_command
+from nelbo.doctor.evidence import MARGINALS, Evidence
+from nelbo.doctor.finding import FAULT, GOOD, REMARK, WARNING, Finding, NextStep
+from nelbo.doctor.thresholds import (
+    ENOUGH,
+    FAR_FROM_DONE,
+    LOST_MUCH,
+    LOST_SOME,
+    MANY_COPIES,
+    MAX_SIDE,
+    MIN_SIDE,
+    MUCH_OF_GAIN,
+    SMALLEST_NET,
+    SOME_COPIES,
+)  # fmt: skip
+from nelbo.doctor.wording import count, nats, percent
 from nelbo.networks import options
-from nelbo.report.commands import resume_command
-from nelbo.report.evidence import MARGINALS, Evidence, Finding, NextStep
-from nelbo.report.history import ENOUGH
-from nelbo.report.wording import count, nats, percent
+from nelbo.run import FAILED
 from nelbo.train.job import AIM_STEPS
 
-__all__ = ["TRAINING_RULES"]
+__all__ = ["COURSE_RULES"]
 
 Rule = Callable[[Evidence], Finding | None]
 
-FAR_FROM_DONE = 0.15
-MUCH_OF_GAIN = 0.1  # of the gain over the best baseline
-LOST_MUCH, LOST_SOME = 0.25, 0.10  # of what was gained on training rows, lost on held-out ones
-SMALLEST_NET = 16
-MANY_COPIES, SOME_COPIES = 10.0, 1.0  # per cent of test rows
-MIN_SIDE, MAX_SIDE = 8, 128  # images that the convolutional networks take
-
 
 def diverged(evidence: Evidence) -> Finding | None:
-    """The last training loss is not a number."""
-    if evidence.history.is_finite:
+    """The last training loss is not a number, or training broke off because of one."""
+    failed = evidence.history.stopped.startswith(FAILED)
+    if evidence.history.is_finite and not failed:
         return None
     step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
-    return Finding("training", 3, "The training loss ended non-finite.", "training diverged", (step,))
+    reason = evidence.history.stopped.removeprefix(FAILED).partition(";")[0]
+    text = f"Training broke off: {reason}." if failed else "The training loss ended non-finite."
+    return Finding("diverged", FAULT, text, "training diverged", (step,))
 
 
 def cut_short(evidence: Evidence) -> Finding | None:
@@ -43,14 +53,14 @@ def cut_short(evidence: Evidence) -> Finding | None:
         "Go on from the last checkpoint; another time limit starts.", resume_command(evidence.folder, evidence.plugins)
     )
     text = f"Training was cut short after {count(len(evidence.history), 'epoch')} ({stopped})."
-    return Finding("training", 2, text, "cut short by its time limit", (step,))
+    return Finding("cut-short", WARNING, text, "cut short by its time limit", (step,))
 
 
 def convergence(evidence: Evidence) -> Finding | None:
     """Whether the objective still rose at the end."""
     history = evidence.history
     if len(history) == 0:
-        return Finding("training", 1, "The run has no metrics, so nothing can be said about its course.")
+        return Finding("under-trained", REMARK, "The run has no metrics, so nothing can be said about its course.")
     if len(history) < ENOUGH:
         return _too_few(evidence)
     what = "validation bound" if history.loss_is_bound else "validation objective"
@@ -62,27 +72,28 @@ def convergence(evidence: Evidence) -> Finding | None:
             f"{percent(share)} of all it gained after the first fifth."
         )
         step = NextStep("The bound was still rising: train for longer.", evidence.train())
-        weight = 2 if share > FAR_FROM_DONE else 1
-        return Finding("training", weight, text, "still improving when training ended", (step,))
+        severity = WARNING if share > FAR_FROM_DONE else REMARK
+        return Finding("under-trained", severity, text, "still improving when training ended", (step,))
     if evidence.ran_out_of_rate:
         rise = history.rise_before_decay()
         rivals = evidence.comparable()
         gain = evidence.gain(rivals[0]) if rivals else None
-        weight = 2 if gain is not None and rise > MUCH_OF_GAIN * gain else 1
+        severity = WARNING if gain is not None and rise > MUCH_OF_GAIN * gain else REMARK
         text = (
             f"The {what} levelled off only as the learning rate fell to zero: in the middle fifth of the run it still "
             f"rose by {nats(rise)} nats, and the last epochs are the best, so a longer run should do better."
         )
         step = NextStep("Train for longer: the learning rate ran out before the model did.", evidence.train())
-        return Finding("training", weight, text, "not trained to the end", (step,))
-    return Finding("training", 0, _level(history.best_epoch, len(history), what, history.stopped), "converged")
+        return Finding("under-trained", severity, text, "not trained to the end", (step,))
+    level = _level(history.best_epoch, len(history), what, history.stopped)
+    return Finding("under-trained", GOOD, level, "converged")
 
 
 def overfitting(evidence: Evidence) -> Finding | None:
     """Whether held-out rows got worse while training rows got better, or were left behind."""
     fell = _fell(evidence)
     left = _left_behind(evidence)
-    if fell is None or (left is not None and left.weight > fell.weight):
+    if fell is None or (left is not None and left.severity > fell.severity):
         return left
     return fell
 
@@ -93,7 +104,7 @@ def in_sample(evidence: Evidence) -> Finding | None:
         return None
     text = "Every row was trained on, so the figures say how well the data are fitted, not how well new data would be."
     step = NextStep("Hold some rows out to measure on.", evidence.train(split="auto"))
-    return Finding("data", 1, text, "", (step,))
+    return Finding("in-sample", REMARK, text, "", (step,))
 
 
 def copies(evidence: Evidence) -> Finding | None:
@@ -101,9 +112,13 @@ def copies(evidence: Evidence) -> Finding | None:
     for note in evidence.split.get("notes") or []:
         found = re.search(r"test rows \(([\d.]+) %\).*of training rows", str(note))
         if found is not None and float(found[1]) >= SOME_COPIES:
-            weight = 2 if float(found[1]) >= MANY_COPIES else 1
+            # Few columns with few values repeat by their nature.
+            natural = evidence.spec.layout == "table" and evidence.spec.kind not in CONTINUOUS
+            severity = WARNING if float(found[1]) >= MANY_COPIES and not natural else REMARK
+            step = NextStep("Keep copies of a row on one side of the split.", evidence.train(split="copies"))
+            figures = {"share": float(found[1]) / 100}
             text = f"{found[1]} % of the test rows are exact copies of training rows, so the test figures flatter."
-            return Finding("data", weight, text, "test rows repeat training rows")
+            return Finding("leakage", severity, text, "test rows repeat training rows", (step,), figures)
     return None
 
 
@@ -138,7 +153,7 @@ def _too_few(evidence: Evidence) -> Finding:
     step = NextStep("Train until the bound levels off.", evidence.train())
     text = f"{few} to tell whether training converged{seen}."
     briefly = still or number == 1 or history.steps < AIM_STEPS // 2
-    return Finding("training", 2 if briefly else 1, text, "trained only briefly", (step,))
+    return Finding("under-trained", WARNING if briefly else REMARK, text, "trained only briefly", (step,))
 
 
 def _level(best: int | None, epochs: int, what: str, stopped: str) -> str:
@@ -163,7 +178,7 @@ def _fell(evidence: Evidence) -> Finding | None:
     steps: tuple[NextStep, ...] = (smaller(evidence),)
     if not kept:
         steps = (NextStep("Keep the weights that were best on held-out rows.", evidence.train(keep="best")), *steps)
-    return Finding("overfitting", 1 if kept else 2, text, "overfits", steps)
+    return Finding("overfitting", REMARK if kept else WARNING, text, "overfits", steps, {"fall": fall})
 
 
 def _left_behind(evidence: Evidence) -> Finding | None:
@@ -183,7 +198,10 @@ def _left_behind(evidence: Evidence) -> Finding | None:
         f"The model overfits: the bound is {nats(gap)} nats higher on training {evidence.row}s than on test "
         f"{evidence.row}s, so {percent(share)} of what it gained over {MARGINALS} in training is lost on new data."
     )
-    return Finding("overfitting", 2 if share > LOST_MUCH else 1, text, "overfits", (smaller(evidence),))
+    figures = {"gap": gap, "standard_error": float(error), "share": share}
+    return Finding(
+        "overfitting", WARNING if share > LOST_MUCH else REMARK, text, "overfits", (smaller(evidence),), figures
+    )
 
 
 def _fewer_latents(evidence: Evidence) -> str:
@@ -197,4 +215,4 @@ def _with_dropout(evidence: Evidence) -> str:
     return evidence.train(network=f"{network}{',' if ':' in network else ':'}dropout=0.2")
 
 
-TRAINING_RULES: tuple[Rule, ...] = (diverged, cut_short, convergence, overfitting, in_sample, copies)
+COURSE_RULES: tuple[Rule, ...] = (diverged, cut_short, convergence, overfitting, in_sample, copies)

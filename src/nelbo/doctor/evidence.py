@@ -1,4 +1,4 @@
-"""All that a verdict rests on, read from what the run left behind."""
+"""All that a rule of the files reads: settings, data, course and figures of a run."""
 
 from __future__ import annotations
 
@@ -8,40 +8,18 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from nelbo.data import DataSpec
-from nelbo.report.commands import plugin_files, train_command
-from nelbo.report.history import ENOUGH, History
-from nelbo.report.measures import are_comparable
-from nelbo.report.wording import part_word
+from nelbo.doctor.commands import plugin_files, train_command
+from nelbo.doctor.comparable import are_comparable
+from nelbo.doctor.history import History
+from nelbo.doctor.thresholds import ENOUGH, NEGLIGIBLE, NEGLIGIBLE_ERROR, STILL_RISING, WORTH_MORE
+from nelbo.doctor.wording import part_word
 from nelbo.settings import Settings, resolve
 from nelbo.train.job import AIM_STEPS
 
-__all__ = ["Evidence", "Finding", "NextStep"]
+__all__ = ["MARGINALS", "Evidence"]
 
 Figures = Mapping[str, Any]
 MARGINALS = "independent marginals"
-STILL_RISING = 0.08  # share of the rise since the first fifth; between the courses 1 / time and logarithm of time
-WORTH_MORE = 5
-
-
-@final
-@dataclass(frozen=True)
-class NextStep:
-    """Something to try, why, and the command that does it."""
-
-    why: str
-    command: str = ""
-
-
-@final
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is so; `weight` says how bad: 0 good, 1 worth knowing, 2 fell short, 3 failed."""
-
-    topic: str
-    weight: int
-    text: str
-    short: str = ""  # for the headline
-    steps: tuple[NextStep, ...] = ()
 
 
 @final
@@ -81,7 +59,7 @@ class Evidence:
     def negligible(self) -> float:
         """A change of the bound that nobody need care about: 0.0015 bits a dimension, or a tenth of its error."""
         error = (self.evaluation or {}).get("bound_standard_error")
-        return max(0.001 * self.spec.dim, 0.0 if error is None else 0.1 * float(error))
+        return max(NEGLIGIBLE * self.spec.dim, 0.0 if error is None else NEGLIGIBLE_ERROR * float(error))
 
     @property
     def worth_more(self) -> float:
@@ -98,6 +76,12 @@ class Evidence:
     def ran_out_of_rate(self) -> bool:
         """Whether it levelled off only because the learning rate fell."""
         return self.history.rise_before_decay() > self.worth_more
+
+    @property
+    def loses(self) -> bool:
+        """Whether the figures of an evaluation are no better than those of independent marginals."""
+        marginals = [each for each in self.comparable() if each["name"] == MARGINALS]
+        return bool(marginals) and (self.gain(marginals[0]) or 0.0) < self.doubt(marginals[0])
 
     @property
     def lower_rate(self) -> float:

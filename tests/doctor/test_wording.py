@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from nelbo.report.wording import bits, count, nats, percent, plain, signed
+from nelbo.doctor.wording import bits, count, nats, percent, plain, signed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,169 @@
+"""A trained run with its model and its data: what the examinations look at, each figure worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from nelbo.core import Batch, Objective
+from nelbo.data import evenly
+from nelbo.distributions.normal import Floored
+from nelbo.doctor.case import Case
+from nelbo.doctor.evidence import Evidence
+from nelbo.evaluate.latent import LatentSummary, summarise_latents
+from nelbo.inputs import batches_of
+from nelbo.models.latent import LatentVariableModel
+from nelbo.train.job import Job, model_of
+
+__all__ = ["Latents", "Patient", "Terms", "own_noise"]
+
+ROWS = 500  # rows of a part that are looked at
+CHUNK = 250
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """The model's own terms of N rows, a draw of z each; nats, float64."""
+
+    log_px: Tensor  # [N]
+    kl: Tensor  # [N]
+
+    @property
+    def bound(self) -> Tensor:
+        return self.log_px - self.kl
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """What the latents of N held-out rows do, and the largest log-variance that a network emitted for them."""
+
+    means: Tensor  # [N, D]
+    summary: LatentSummary
+    largest_log_variance: float
+    where: str
+
+
+@final
+class Patient:
+    """A run, opened once.
+
+    Parameters
+    ----------
+    case
+        Its job.
+    evidence
+        What its files say.
+    model
+        In evaluation mode; None where there is none yet, or it is of a kind that has no single prior and posterior.
+    """
+
+    def __init__(self, case: Case, evidence: Evidence, model: LatentVariableModel | None) -> None:
+        self.case = case
+        self.evidence = evidence
+        self.model = model
+
+    @property
+    def job(self) -> Job:
+        return self.case.job
+
+    @property
+    def held_out(self) -> str:
+        """The part whose rows are looked at: those that nothing was chosen by, else those that only chose the epoch."""
+        return "test" if len(self.job.split.test) else "validation"
+
+    def batches(self, part: str, most: int = ROWS) -> list[Batch]:
+        """At most so many evenly spaced rows of a part of the split, as the model reads them."""
+        rows = evenly(getattr(self.job.split, part), most)
+        return list(batches_of(self.job, rows=rows, batch_size=CHUNK).fixed())
+
+    @cached_property
+    def initial(self) -> Objective:
+        """The objective as it was before the first step."""
+        return self.job.build()
+
+    @cached_property
+    def is_as_planned(self) -> bool:
+        """Whether the model is of the parts that the settings name: not where its prior was fitted afterwards."""
+        if self.model is None:
+            return False
+        planned, own = ({n: t.shape for n, t in m.state_dict().items()} for m in (model_of(self.initial), self.model))
+        return planned == own
+
+    @cached_property
+    def trained(self) -> Objective:
+        """The objective with the weights that were kept, at the final weights of its loss, in evaluation mode."""
+        objective = self.job.build()
+        if self.model is not None:
+            model_of(objective).load_state_dict(self.model.state_dict())
+        return objective.eval()
+
+    def terms(self, part: str, most: int = ROWS) -> Terms | None:
+        """The model's own terms of rows of a part; None without a model or a density."""
+        if self.model is None or not self.model.has_density or not len(getattr(self.job.split, part)):
+            return None
+        log_px, kl = [], []
+        with torch.inference_mode(), own_noise():
+            for batch in self.batches(part, most):
+                terms = self.model.terms(batch, analytic=True)
+                rate = terms.log_px - terms.log_weights if terms.kl is None else terms.kl.sum(0)
+                log_px.append(terms.log_px.mean(0).double())
+                kl.append(rate.mean(0).expand(len(batch)).double())
+        return Terms(torch.cat(log_px), torch.cat(kl))
+
+    @cached_property
+    def held_out_terms(self) -> Terms | None:
+        return self.terms(self.held_out)
+
+    @cached_property
+    def training_terms(self) -> Terms | None:
+        return self.terms("train")
+
+    @cached_property
+    def latents(self) -> Latents | None:
+        """What the latents do."""
+        if self.model is None:
+            return None
+        batches = self.batches(self.held_out)
+        with _largest_log_variance(self.model) as largest:
+            summary = summarise_latents(self.model, batches)
+        with torch.inference_mode():
+            means = torch.cat([self.model.encode(batch).mean for batch in batches]).double()
+        where, value = max(largest.items(), key=lambda item: item[1], default=("", -float("inf")))
+        return Latents(means, summary, value, where)
+
+
+@contextmanager
+def own_noise() -> Iterator[None]:
+    """Noise that is the same each time and leaves the caller's alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@contextmanager
+def _largest_log_variance(model: LatentVariableModel) -> Iterator[dict[str, float]]:
+    """The largest log-variance that each such module gives while the context is open; infinite where not finite."""
+    largest: dict[str, float] = {}
+    handles = []
+    for name, module in model.named_modules():
+        if not isinstance(module, Floored):
+            continue
+
+        def look(owner: Floored, _: object, out: Tensor, name: str = name) -> None:
+            log_variance = torch.nan_to_num(owner.log_variance(out).double(), nan=torch.inf)
+            largest[name] = max(largest.get(name, -torch.inf), float(log_variance.max()))
+
+        handles.append(module.register_forward_hook(look))
+    try:
+        yield largest
+    finally:
+        for handle in handles:
+            handle.remove()

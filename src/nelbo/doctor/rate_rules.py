@@ -1,0 +1,118 @@
+"""Rules on the learning rate: where the course of a run raises the question, short trials answer it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
+from nelbo.doctor.objective_rules import PatientRule
+from nelbo.doctor.patient import Patient
+from nelbo.doctor.thresholds import ENOUGH, MOVED, SIGMAS, TRIAL_FACTOR, TRIAL_SECONDS, TRIAL_SHARE, TRIAL_STEPS
+from nelbo.doctor.trial import losses, trial
+from nelbo.doctor.wording import count, nats, plain
+from nelbo.evaluate.likelihood import standard_error
+
+__all__ = ["RATE_RULES"]
+
+FEWEST = 10  # steps of a trial
+LOWERED = 4  # times that a rate is lowered by the factor of a trial
+
+
+def learning_rate(patient: Patient) -> Finding | None:
+    """Whether a trial at a thirtieth, or thirty times, of the learning rate goes better than the whole run did.
+
+    Or at nine hundred times, where thirty are not enough. A trial takes a quarter of the run's steps at most, from the
+    same first weights, and is held against the run row by row. Where a trial at the run's own rate goes better as well,
+    the rate is not to blame.
+    """
+    if len(patient.initial.phases) != 1:
+        return None
+    if patient.model is None:
+        return _without_a_model(patient)
+    if not patient.is_as_planned:
+        return None
+    high, low = _may_be_high(patient), _may_be_low(patient)
+    steps = min(TRIAL_STEPS, patient.evidence.history.steps // TRIAL_SHARE)
+    if not (high or low) or steps < FEWEST:
+        return None
+    rate = patient.job.settings.lr
+    tried = [(1 / TRIAL_FACTOR, "learning-rate-high")] if high else []
+    if low:
+        tried += [(TRIAL_FACTOR**power, "learning-rate-low") for power in (1, 2)]
+    for factor, key in tried:
+        gain = _gain(patient, rate * factor, steps)
+        if gain is None:
+            continue
+        if _gain(patient, rate, steps) is not None:
+            return None
+        better, error = gain
+        new = float(f"{rate * factor:.1g}")
+        text = (
+            f"{count(steps, 'step')} at a learning rate of {plain(new)} end {nats(better)} nats (standard error "
+            f"{nats(error)}) better than all {patient.evidence.history.steps:,} at {plain(rate)} did."
+        )
+        step = NextStep(f"Take {'smaller' if factor < 1 else 'larger'} steps.", patient.case.train(lr=new))
+        figures = {"lr": rate, "tried": new, "gain": better, "standard_error": error, "steps": steps}
+        title = f"the learning rate is too {'high' if factor < 1 else 'low'}"
+        return Finding(key, WARNING, text, title, (step,), figures)
+    return None
+
+
+def _without_a_model(patient: Patient) -> Finding | None:
+    """A run that left no model: whether its first steps fail, and do not at a lower rate."""
+    rate = patient.job.settings.lr
+    steps = min(TRIAL_STEPS, patient.case.steps)
+    if trial(patient.job, rate, steps, TRIAL_SECONDS) is not None:
+        return None
+    said = f"{count(steps, 'step')} at a learning rate of {plain(rate)} end in a loss that is not a number"
+    for power in range(1, LOWERED + 1):
+        lower = float(f"{rate / TRIAL_FACTOR**power:.1g}")
+        if trial(patient.job, lower, steps, TRIAL_SECONDS) is not None:
+            text = f"{said}; at {plain(lower)} they do not."
+            step, figures = NextStep("Take smaller steps.", patient.case.train(lr=lower)), {"lr": rate, "tried": lower}
+            return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), figures)
+    step = NextStep("Limit the gradient and take smaller steps.", patient.case.train(lr=lower, clip=100.0))
+    text = f"{said}, and so do as many at {plain(lower)}."
+    return Finding("diverged", FAULT, text, "training diverged", (step,), {"lr": rate, "tried": lower})
+
+
+def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | None:
+    """How much better a trial ends than the run, in nats, with its error over rows; None where it is no better."""
+    tried = trial(patient.job, rate, steps, TRIAL_SECONDS)
+    if tried is None:
+        return None
+    batches = patient.batches("train")
+    gains = losses(patient.trained, batches) - losses(tried, batches)
+    if bool(gains.isinf().any()):
+        return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
+    better, error = float(gains.mean()), standard_error(gains)
+    return (better, error) if better > max(SIGMAS * error, MOVED * patient.job.spec.dim) else None
+
+
+def _may_be_high(patient: Patient) -> bool:
+    """The loss ended worse than it was, or leapt about, or the latents died."""
+    history, latents = patient.evidence.history, patient.latents
+    if not history.is_finite or (latents is not None and latents.summary.active_units == 0):
+        return True
+    y = history.objective
+    y = y[np.isfinite(y)]
+    if len(y) < 3:
+        return patient.evidence.loses
+    steps = np.diff(y)
+    down = float(-steps[steps < 0].sum())
+    return down > 0.5 * float(y.max() - y.min()) or y[-1] < y[0] or patient.evidence.loses
+
+
+def _may_be_low(patient: Patient) -> bool:
+    """The objective still rose at the end, or hardly moved at all, or the run was too short to tell, or won nothing."""
+    evidence, latents = patient.evidence, patient.latents
+    few = len(evidence.history) < ENOUGH
+    dead = latents is not None and latents.summary.active_units == 0
+    y = evidence.history.objective
+    still = len(y) > 1 and not float(y[-1] - y[0]) > MOVED * evidence.spec.dim
+    return few or dead or still or evidence.still_rises or evidence.ran_out_of_rate or evidence.loses
+
+
+RATE_RULES: tuple[PatientRule, ...] = (learning_rate,)
