@@ -1,8 +1,8 @@
 """The run folder: what one training leaves behind, and how it is found again.
 
-`config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/step-*.safetensors`, `model/` (`config.json`
-and `model.safetensors`), `evaluation-*.json`, `measures-*.json`, `report.html`. Every write is atomic; loading executes
-nothing.
+`config.json` (everything that was decided), `metrics.jsonl` (a line an epoch), `steps.jsonl` (one for each step that
+was looked at), `checkpoints/step-*.safetensors`, `model/` (`config.json` and `model.safetensors`), `evaluation-*.json`,
+`measures-*.json`, `report.html`. Every write is atomic; loading executes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
 from nelbo.storage import digest, read_json, read_tensors, write_json, write_tensors
 from nelbo.train.job import Job, model_of, prepare, train
-from nelbo.train.monitor import Listener, MetricsFile, read_metrics
+from nelbo.train.monitor import Listener, MetricsFile, StepsFile, read_metrics
 
 MODEL_FORMAT = 1
 
@@ -41,6 +41,10 @@ class Run:
     @property
     def metrics_file(self) -> Path:
         return self.folder / "metrics.jsonl"
+
+    @property
+    def steps_file(self) -> Path:
+        return self.folder / "steps.jsonl"
 
     @property
     def checkpoints(self) -> Path:
@@ -76,6 +80,10 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One record an epoch."""
         return read_metrics(self.metrics_file)
+
+    def steps(self) -> list[dict[str, Any]]:
+        """One record for each step that was looked at."""
+        return read_metrics(self.steps_file)
 
     def state(self) -> dict[str, Any]:
         """How the training ended; empty while it has not."""
@@ -147,7 +155,7 @@ def fit(
     if resume:
         _refuse_refit(run)
     job = source if isinstance(source, Job) else prepare(source)
-    hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
+    hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), StepsFile(run.steps_file), *listeners]
     objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
     run.write_model(model_of(objective), job.spec)
     run.write_state(state.as_json())

@@ -69,6 +69,7 @@ class Settings(BaseModel):
     ema: float | None = Field(default=None, gt=0, lt=1)
     checkpoint_every: str = "1min"
     keep_checkpoints: int = Field(default=2, ge=1)
+    log_every: str = "50steps"
 
     @model_validator(mode="after")
     def _one_transform(self) -> Self:

@@ -195,6 +195,13 @@ def train(
     keep_checkpoints: Annotated[
         int | None, typer.Option(help="How many of the last ones are kept (default: 2).", rich_help_panel=Folder)
     ] = None,
+    log_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps whose figures go to steps.jsonl: 50steps, 1epoch, 10s (default: 50steps).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
     plugin: Plugins = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)

@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from nelbo import recipes
 from nelbo.core import Batch, Model, Objective
-from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
+from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, evenly, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
 from nelbo.errors import CompositionError, ConfigError
+from nelbo.models.latent import LatentVariableModel
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
 from nelbo.train.checkpoint import Checkpoints, TrainState
 from nelbo.train.engine import Engine
+from nelbo.train.figures import LATENT_ROWS, LatentWatch
 from nelbo.train.monitor import Ledger, Listener
 from nelbo.train.optimisers import lr_factor
 from nelbo.train.rhythm import parse_rhythm
@@ -176,12 +178,25 @@ def make_trainer(job: Job, checkpoints: Path | None = None, listeners: Sequence[
         time_limit=parse_duration(settings.time_limit),
         save=parse_rhythm("--checkpoint-every", settings.checkpoint_every),
         average=settings.ema,
+        log=parse_rhythm("--log-every", settings.log_every),
     )
     held_out = None
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
     kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints)
-    return Trainer(objective, batches, held_out, plan, engine, kept, listeners)
+    latents = _latent_watch(job, objective, len(batches), engine.device)
+    return Trainer(objective, batches, held_out, plan, engine, kept, listeners, latents)
+
+
+def _latent_watch(job: Job, objective: Objective, steps: int, device: torch.device) -> LatentWatch | None:
+    """For a model that has one prior and one posterior; the rows are held out where any are."""
+    model = dict(objective.phases[0].named_children()).get("model")
+    if not isinstance(model, LatentVariableModel):
+        return None
+    part = "validation" if len(job.split.validation) else "train"
+    rows = evenly(getattr(job.split, part), LATENT_ROWS)
+    batches = job.batches(part, rows=rows, batch_size=LATENT_ROWS).fixed()
+    return LatentWatch(model, [batch.to(device) for batch in batches], steps)
 
 
 @torch.no_grad()
