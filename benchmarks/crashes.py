@@ -12,7 +12,6 @@ import argparse
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -28,7 +27,6 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="write benchmarks/records/crashes.json")
     arguments = parser.parse_args()
     record = circumstances("crashes", threads=1)
-    warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     figures, share = [], arguments.kills // len(TRAININGS)
     for place, name in enumerate(TRAININGS):
         started = time.perf_counter()

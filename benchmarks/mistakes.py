@@ -262,6 +262,62 @@ MISTAKES = (
         "logs.append(log_w.mean(0))",
         "evaluate test_exact.py",
     ),
+    Mistake(
+        "a penalty of the total correlation without the shares of the training rows",
+        "objectives/total_correlation.py",
+        "joint = torch.logsumexp(cells.sum(-1) + share, 2)",
+        "joint = torch.logsumexp(cells.sum(-1), 2)",
+        "objectives/test_total_correlation.py",
+    ),
+    Mistake(
+        "a total correlation with mutual information in its place",
+        "objectives/total_correlation.py",
+        "(terms.log_qz - joint, joint - product, product - terms.log_pz)",
+        "(joint - product, terms.log_qz - joint, product - terms.log_pz)",
+        "objectives/test_total_correlation.py",
+    ),
+    Mistake(
+        "free bits as a ceiling",
+        "objectives/regularisers.py",
+        "mean.clamp(min=self.nats).sum()",
+        "mean.clamp(max=self.nats).sum()",
+        "objectives/test_regularisers.py",
+    ),
+    Mistake(
+        "a discriminator told the wrong way round",
+        "objectives/factor.py",
+        "F.softplus(-of_codes) + F.softplus(of_shuffled)",
+        "F.softplus(of_codes) + F.softplus(-of_shuffled)",
+        "objectives/test_factor.py",
+    ),
+    Mistake(
+        "DIP-VAE with the diagonal among what is apart",
+        "objectives/covariance.py",
+        "apart = covariance.square().sum() - diagonal.square().sum()",
+        "apart = covariance.square().sum()",
+        "objectives/test_covariance.py",
+    ),
+    Mistake(
+        "a discrepancy of means that counts a point with itself",
+        "objectives/discrepancy.py",
+        "total = h.sum() - h.diagonal(dim1=1, dim2=2).sum()",
+        "total = h.sum()",
+        "objectives/test_discrepancy.py",
+    ),
+    Mistake(
+        "a wake phase that trains the recognition model too",
+        "objectives/wake_sleep.py",
+        "kl = (terms.log_qz.detach() - terms.log_pz).mean(0)",
+        "kl = (terms.log_qz - terms.log_pz).mean(0)",
+        "objectives/test_wake_sleep.py",
+    ),
+    Mistake(
+        "dreams of the data instead of the model's",
+        "objectives/wake_sleep.py",
+        "x = model.decode(z, context).sample()",
+        "x = batch.x.repeat(samples, *[1] * (batch.x.dim() - 1))",
+        "objectives/test_wake_sleep.py",
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from nelbo.core import Model
 from nelbo.data import DataSpec
-from nelbo.errors import CompositionError, ConfigError, RunError, StorageError
+from nelbo.errors import CompositionError, ConfigError, RunError, StorageError, TrainingError
 from nelbo.likelihoods import GaussianLikelihood
 from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP
@@ -259,3 +259,10 @@ def test_a_run_whose_data_changed_is_not_reopened(tmp_path: Path, change: str) -
     own_file(tmp_path, rows)
     with pytest.raises(ConfigError, match=r"no longer holds the data that .* was trained on"):
         reopen(run)
+
+
+def test_what_a_training_failed_of_stays_in_the_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        fit(job(optimizer="sgd", lr=1e6), tmp_path)
+    assert Run(tmp_path).state() == {"stopped": f"failed: {caught.value}"}
+    assert not Run(tmp_path).is_complete

@@ -21,14 +21,15 @@ from nelbo import plugins
 from nelbo.core import Model
 from nelbo.data import Data, DataSpec
 from nelbo.data.datasets import NAMES
-from nelbo.errors import ConfigError, RunError, StorageError
+from nelbo.errors import ConfigError, RunError, StorageError, TrainingError
 from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
-from nelbo.storage import digest, read_json, read_tensors, write_json, write_tensors
+from nelbo.storage import digest, read_json, read_tensors, sweep, write_json, write_tensors
 from nelbo.train.job import Job, model_of, prepare, train
 from nelbo.train.monitor import Listener, MetricsFile, StepsFile, read_metrics
 
 MODEL_FORMAT = 1
+FAILED = "failed: "  # how the reason of a training that could not go on starts
 
 
 @final
@@ -150,13 +151,21 @@ def fit(
     checkpoint: str | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Run:
-    """Train into a run folder, or go on with what it holds: from its newest checkpoint, or from one by its name."""
+    """Train into a run folder, or go on with what it holds: from its newest checkpoint, or from one by its name.
+
+    What a training failed of stays in the run's state, for whoever looks for the reason later.
+    """
     run = Run(folder)
     if resume:
         _refuse_refit(run)
+        sweep(run.folder)
     job = source if isinstance(source, Job) else prepare(source)
     hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), StepsFile(run.steps_file), *listeners]
-    objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
+    try:
+        objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
+    except TrainingError as problem:
+        run.write_state({"stopped": f"{FAILED}{problem}"})
+        raise
     run.write_model(model_of(objective), job.spec)
     run.write_state(state.as_json())
     return run

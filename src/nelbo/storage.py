@@ -20,6 +20,8 @@ from torch import Tensor
 
 from nelbo.errors import StorageError
 
+UNFINISHED = ".tmp-"
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file atomically.
@@ -29,7 +31,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     StorageError
         If the place cannot be written (no room, read-only, below a file); nothing half-written remains.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name}{UNFINISHED}{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -44,6 +46,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         ) from problem
     finally:
         _discard(temporary)  # renamed by now, unless something went wrong
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a kill in the middle of a write left behind; nobody else may write there."""
+    for unfinished in folder.rglob(f".*{UNFINISHED}*"):
+        _discard(unfinished)
 
 
 def write_text(path: Path, text: str) -> None:

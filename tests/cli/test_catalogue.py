@@ -58,6 +58,8 @@ def test_unfinished_and_damaged_runs_are_listed_as_such(copied: Path) -> None:
     (other / "config.json").write_text("{")
     states = [each["state"] for each in json.loads(succeed("runs", copied.parent, "--json").out)["runs"]]
     assert states[0] == "unfinished"
+    (copied / "state.json").write_text('{"stopped": "failed: the loss turned non-finite"}')
+    assert json.loads(succeed("runs", copied.parent, "--json").out)["runs"][0]["state"] == "failed"
     assert states[1].startswith("damaged")
 
 

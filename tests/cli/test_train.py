@@ -100,7 +100,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("nelbo.run.fit", interrupted)
     outcome = call("train", "digits", *TINY, "--run", "run")
     assert outcome.status == 130
-    assert "nelbo train --resume --run run" in outcome.err
+    assert "nelbo train --resume run" in outcome.err
     assert "Traceback" not in outcome.err
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import scipy.special
 
 from nelbo.errors import ConfigError
 from nelbo.objectives import parse_schedule
-from nelbo.objectives.schedules import Constant, Cyclic, Linear
+from nelbo.objectives.schedules import Constant, Cyclic, Linear, Schedule, Sigmoid
 
 TOTAL, PER_EPOCH = 1000, 50
 
@@ -25,6 +27,8 @@ TOTAL, PER_EPOCH = 1000, 50
         ("linear:1step", Linear(1)),
         ("linear:20epochs", Linear(1000)),
         ("linear:1e-9", Linear(1)),
+        ("sigmoid:0.2", Sigmoid(200)),
+        ("sigmoid:10epochs", Sigmoid(500)),
         ("cyclic:0.8", Cyclic(800, 4)),
         ("cyclic:10epochs,cycles=2", Cyclic(500, 2)),
     ],
@@ -42,14 +46,23 @@ def test_a_linear_warmup_rises_evenly_from_zero_and_stays() -> None:
     assert [Linear(4)(step) for step in range(7)] == [0, 0.25, 0.5, 0.75, 1, 1, 1]
 
 
+def test_a_sigmoid_warmup_is_a_logistic_curve_that_meets_both_ends() -> None:
+    curve = scipy.special.expit(np.linspace(-6, 6, 41))
+    expected = (curve - curve[0]) / (curve[-1] - curve[0])
+    np.testing.assert_allclose([Sigmoid(40)(step) for step in range(41)], expected, atol=1e-12)
+    assert Sigmoid(40)(20) == pytest.approx(0.5)
+
+
 def test_a_cyclic_warmup_rises_in_the_first_half_of_each_cycle() -> None:
     # Fu et al. (2019), eq. 6-7, R = 1/2: two cycles of eight steps.
     expected = [0, 0.25, 0.5, 0.75, 1, 1, 1, 1] * 2 + [1, 1, 1]
     assert [Cyclic(16, 2)(step) for step in range(19)] == expected
 
 
-@pytest.mark.parametrize("schedule", [Constant(), Linear(7), Linear(1), Cyclic(20, 3), Cyclic(5, 4)])
-def test_every_warmup_stays_between_0_and_1_and_ends_at_its_final_value(schedule: Constant | Linear | Cyclic) -> None:
+@pytest.mark.parametrize(
+    "schedule", [Constant(), Linear(7), Linear(1), Sigmoid(9), Sigmoid(1), Cyclic(20, 3), Cyclic(5, 4)]
+)
+def test_every_warmup_stays_between_0_and_1_and_ends_at_its_final_value(schedule: Schedule) -> None:
     assert all(0 <= schedule(step) <= 1 for step in range(60))
     assert all(schedule(step) == 1 for step in range(schedule.settled_from, 60))
 

@@ -90,6 +90,17 @@ def test_dreams_move_the_recognition_model_alone() -> None:
     assert moved == set(ENCODER)
 
 
+def test_the_wake_phase_moves_the_generative_model_alone() -> None:
+    """Were log q not held, its score would add noise without a mean, which no mean over draws tells."""
+    case = random_linear_gaussian(2)
+    case.model.zero_grad()
+    parts = WakeSleep(case.model).train()(Batch(case.x)).parts
+    (parts["likelihood"] + parts["kl"]).mean().backward()
+    moved = {name for name, p in case.model.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    assert moved >= set(MODEL)
+    assert not moved & set(ENCODER)
+
+
 @pytest.mark.parametrize("sleep", [0.0, 0.5, 1.0])
 def test_reweighted_wake_sleep_stands_still_where_q_is_the_posterior(sleep: float) -> None:
     """All weights are equal there: the bound is the evidence, and the mean update of q is nothing."""

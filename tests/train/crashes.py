@@ -6,17 +6,15 @@ import os
 import random
 import signal
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from nelbo.run import fit
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors
 from nelbo.train.job import Job, make_trainer, prepare
+from train.children import ended, forked
 from zoo import SMALL, rows_of
 
 # Dropout, batch norm, noise in the data and a moving average: everything a checkpoint has to hold.
@@ -37,34 +35,7 @@ def job_of(name: str) -> Job:
 
 def child(job: Job, folder: Path) -> int:
     """A process that trains into the folder, or goes on with what it holds; its number."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        torch.set_num_threads(1)
-        fit(job, folder, resume=(folder / "config.json").exists())
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def ended(pid: int) -> bool:
-    """Wait for a child; whether it came to its end without a fault.
-
-    Raises
-    ------
-    RuntimeError
-        If it failed by itself.
-    """
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status):
-        return False
-    if os.WEXITSTATUS(status):
-        raise RuntimeError("a child ended with a fault of its own; its words are above")
-    return True
+    return forked(lambda: fit(job, folder, resume=(folder / "config.json").exists()))
 
 
 def killed_again_and_again(name: str, folder: Path, kills: int, seed: int) -> tuple[int, list[str]]:

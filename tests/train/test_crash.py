@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ KILLS = 15  # of each training
 def test_a_training_that_is_killed_at_random_instants_ends_bit_for_bit_as_the_whole_one(
     name: str, tmp_path: Path
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        runs, different = killed_again_and_again(name, tmp_path, KILLS, seed=0)
+    runs, different = killed_again_and_again(name, tmp_path, KILLS, seed=0)
     assert runs >= 1
     assert different == []
+    assert [path.name for path in tmp_path.rglob("*") if "tmp" in path.name] == []

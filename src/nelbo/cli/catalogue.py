@@ -199,8 +199,10 @@ def _recipe_key(name: str) -> str:
 
 
 def _state(run: Run, stopped: str) -> str:
+    from nelbo.run import FAILED
+
     if not run.is_complete:
-        return "unfinished"
+        return "failed" if stopped.startswith(FAILED) else "unfinished"
     return "complete" if stopped.startswith("all ") else stopped or "complete"
 
 

@@ -88,8 +88,8 @@ def train(
     warmup: Annotated[
         str | None,
         typer.Option(
-            help="How beta (or a capacity) rises: none, linear:0.2 (share of the run), linear:10epochs, cyclic:0.8 "
-            "(default: none).",
+            help="How beta (or a capacity) rises: none, linear:0.2 (share of the run), linear:10epochs, sigmoid:0.2, "
+            "cyclic:0.8 (default: none).",
             rich_help_panel=Model,
         ),
     ] = None,

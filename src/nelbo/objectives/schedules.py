@@ -1,14 +1,17 @@
-"""Schedules of an objective's weight (beta) over a run: none, linear warm-up, cyclic."""
+"""Schedules of an objective's weight (beta) over a run: none, linear, sigmoid, cyclic."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
 from nelbo.errors import ConfigError, unknown
 from nelbo.registry import parse_part
+
+STEEPNESS = 6.0  # of a sigmoid: nine tenths of its rise lie in the middle half
 
 
 class Schedule(ABC):
@@ -53,6 +56,31 @@ class Linear(Schedule):
 
 @final
 @dataclass(frozen=True)
+class Sigmoid(Schedule):
+    """A logistic curve from 0 to the final weight in `length` steps, steepest in the middle.
+
+    (s(k (2 t / length - 1)) - s(-k)) / (s(k) - s(-k)), s the logistic function and k = 6: both ends are met.
+
+    References
+    ----------
+    Bowman et al. (2016), Generating sentences from a continuous space, arXiv:1511.06349, section 3.1.
+    """
+
+    length: int
+
+    @property
+    def settled_from(self) -> int:
+        return self.length
+
+    def __call__(self, step: int) -> float:
+        if step >= self.length:
+            return 1.0
+        low, high = _logistic(-STEEPNESS), _logistic(STEEPNESS)
+        return (_logistic(STEEPNESS * (2 * step / self.length - 1)) - low) / (high - low)
+
+
+@final
+@dataclass(frozen=True)
 class Cyclic(Schedule):
     """`cycles` saw-teeth over `length` steps, each rising in its first half; then the final weight.
 
@@ -78,7 +106,7 @@ class Cyclic(Schedule):
 def parse_schedule(text: str, total_steps: int, steps_per_epoch: int) -> Schedule:
     """A warm-up as the command line writes it.
 
-    `none`; `linear:0.2` (share of the run); `linear:10epochs`; `linear:500steps`; `cyclic:0.8` or
+    `none`; `linear:0.2` (share of the run); `linear:10epochs`; `linear:500steps`; `sigmoid:0.2`; `cyclic:0.8` or
     `cyclic:0.8,cycles=4`.
 
     Raises
@@ -90,8 +118,8 @@ def parse_schedule(text: str, total_steps: int, steps_per_epoch: int) -> Schedul
     name, options = parse_part(text)
     if name == "none":
         return Constant()
-    if name not in {"linear", "cyclic"}:
-        raise unknown("warm-up", name, ("none", "linear", "cyclic"))
+    if name not in RISES:
+        raise unknown("warm-up", name, ("none", *RISES))
     if "" not in options:
         raise ConfigError(f"--warmup {text} does not say how long; write e.g. --warmup {name}:0.2 or {name}:10epochs")
     length = _length(text, options.pop(""), total_steps, steps_per_epoch)
@@ -103,12 +131,19 @@ def parse_schedule(text: str, total_steps: int, steps_per_epoch: int) -> Schedul
     known = {"cycles"} if name == "cyclic" else set()
     if not known.issuperset(options):
         raise ConfigError(f"--warmup {text} has options it does not know; write e.g. linear:0.2 or cyclic:0.8,cycles=4")
-    if name == "linear":
-        return Linear(length)
+    if name != "cyclic":
+        return RISES[name](length)
     cycles = options.get("cycles", 4)
     if not isinstance(cycles, int) or cycles < 1:
         raise ConfigError(f"--warmup {text}: cycles must be a whole number, 1 or more")
     return Cyclic(length, cycles)
+
+
+RISES: Mapping[str, Callable[[int], Schedule]] = {"linear": Linear, "sigmoid": Sigmoid, "cyclic": Cyclic}
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
 
 
 def _length(text: str, value: object, total_steps: int, steps_per_epoch: int) -> int:
