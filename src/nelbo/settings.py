@@ -70,6 +70,8 @@ class Settings(BaseModel):
     checkpoint_every: str = "1min"
     keep_checkpoints: int = Field(default=2, ge=1)
     log_every: str = "50steps"
+    log: tuple[str, ...] = ()
+    images_every: str | None = None
 
     @model_validator(mode="after")
     def _one_transform(self) -> Self:

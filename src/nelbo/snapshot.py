@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from nelbo.run import Run
+from nelbo.run import FAILED, Run
 
 SILENT = 60.0  # seconds without a write after which a training may have died, if its records come oftener
 LONG_BREAK = 5  # times the longest pause between its last records
@@ -25,7 +25,8 @@ TAIL = 2**16  # bytes at the end of steps.jsonl that are read
 class Snapshot:
     """What is known of a training at one moment; figures in nats per datum.
 
-    `status` is `starting` (no record yet), `training`, `silent` (no write for long: it may have died) or `complete`.
+    `status` is `starting` (no record yet), `training`, `silent` (no write for long: it may have died), `complete` or
+    `failed`.
     """
 
     run: str
@@ -75,13 +76,18 @@ def snapshot(run: Run) -> Snapshot:
     seconds = float(newest.get("seconds", 0.0))
     is_complete = run.is_complete and int(state.get("step", step)) >= step
     age = _age(run)
-    left = seconds / step * max(0, total - step) if step and not is_complete else None
+    stopped = str(state.get("stopped", ""))
+    has_failed = stopped.startswith(FAILED) and _is_last(run.folder / "state.json", run)
+    is_over = is_complete or has_failed
+    left = seconds / step * max(0, total - step) if step and not is_over else None
     return Snapshot(
         run=str(run.folder),
         source=str(settings["source"]),
         recipe=str(settings["recipe"]),
-        status=_status(is_complete, age, step, [*epochs[-RECENT:], *looks[-RECENT:]]),
-        stopped=str(state.get("stopped", "")) if is_complete else "",
+        status=("failed" if has_failed else "complete")
+        if is_over
+        else _status(age, step, [*epochs[-RECENT:], *looks[-RECENT:]]),
+        stopped=stopped.removeprefix(FAILED) if is_over else "",
         epoch=int(last.get("epoch", 0)),
         epochs=math.ceil(total / max(1, _per_epoch(settings, config["data"]["split"]["train"]))),
         step=step,
@@ -102,9 +108,13 @@ def snapshot(run: Run) -> Snapshot:
     )
 
 
-def _status(is_complete: bool, age: float | None, step: int, records: Sequence[Mapping[str, Any]]) -> str:
-    if is_complete:
-        return "complete"
+def _is_last(file: Path, run: Run) -> bool:
+    """Whether a file is not older than the last record: a training that goes on records again."""
+    records = [each for each in (run.metrics_file, run.steps_file) if each.exists()]
+    return all(file.stat().st_mtime >= each.stat().st_mtime for each in records)
+
+
+def _status(age: float | None, step: int, records: Sequence[Mapping[str, Any]]) -> str:
     times = sorted(float(record.get("seconds", 0.0)) for record in records)
     pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
     if age is not None and age > max(SILENT, LONG_BREAK * max(pauses, default=0.0)):

@@ -12,6 +12,7 @@ from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.run import Run
+    from nelbo.train.images import Painter
     from nelbo.train.job import Job
 
 Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
@@ -202,6 +203,21 @@ def train(
             rich_help_panel=Folder,
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures to tensorboard, mlflow or wandb as well (pip install 'nelbo[NAME]'); may be repeated.",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    images_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Reconstructions and samples of images to RUN/images and the loggers: 10epochs, 10min "
+            "(default: never).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
     plugin: Plugins = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)
@@ -254,7 +270,10 @@ def train(
         _dry_run(job, json)
         return
     from nelbo.run import claim
+    from nelbo.train.loggers import require
 
+    require(job.settings.log)
+    _painter(job)
     make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
     say(f"run: {folder}")
@@ -300,11 +319,20 @@ def _fit(
 
     try:
         with following() as listener:
-            return fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=[listener])
+            return fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=[listener], painter=_painter(job))
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
         say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")
         raise typer.Exit(128 + stopped.signal if isinstance(stopped, Interrupted) else 130) from None
+
+
+def _painter(job: Job) -> Painter | None:
+    """Who makes the pictures, where they are wanted."""
+    if job.settings.images_every is None:
+        return None
+    from nelbo.report.gallery import Gallery
+
+    return Gallery(job)
 
 
 def _again(plugin: list[Path] | None) -> str:

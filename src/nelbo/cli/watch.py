@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE = 40  # epochs in a curve
 FIGURES = ("loss", "bound", "likelihood", "kl")
-COLOURS = {"training": "green", "complete": "green", "starting": "yellow", "silent": "red"}
+COLOURS = {"training": "green", "complete": "green", "starting": "yellow", "silent": "red", "failed": "red"}
 
 
 def watch(
@@ -33,7 +33,7 @@ def watch(
 
     Example:  nelbo watch runs/001
 
-    It only reads. It ends by itself when the run is complete; Ctrl-C leaves, and the training goes on.
+    It only reads. It ends by itself when the run is complete or has failed; Ctrl-C leaves, and the training goes on.
     """
     from nelbo.run import Run
 
@@ -73,7 +73,7 @@ def _follow(folder: Path, every: float) -> None:
                     live.update(Text(str(problem)), refresh=True)
                 else:
                     live.update(frame(found), refresh=True)
-                    if found.status == "complete":
+                    if found.status in {"complete", "failed"}:
                         return
             time.sleep(every)
 
@@ -131,8 +131,8 @@ def sparkline(values: Sequence[float | None], width: int = CURVE) -> str:
 
 
 def _status(found: Snapshot) -> str:
-    if found.status == "complete":
-        return f"complete: {found.stopped}" if found.stopped else "complete"
+    if found.status in {"complete", "failed"}:
+        return f"{found.status}: {found.stopped}" if found.stopped else found.status
     ago = "" if found.age is None else f", last write {_length(found.age)} ago"
     words = {"silent": "silent: it may have been stopped", "starting": "starting", "training": "training"}
     return f"{words[found.status]}{ago}"

@@ -195,7 +195,7 @@ class StepsFile(Listener):
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of metrics; a line that a crash cut off, or bytes that are none of ours, end the reading."""
+    """The records of a file of metrics; a line that a crash cut off, or bytes that are not ours, end the reading."""
     if not path.exists():
         return []
     records: list[dict[str, Any]] = []

@@ -20,6 +20,7 @@ from nelbo.train.average import MovingAverage
 from nelbo.train.checkpoint import Checkpoints, TrainState, load_checkpoint, save_checkpoint
 from nelbo.train.engine import Engine, Forward
 from nelbo.train.figures import Groups, LatentWatch, Look, groups_of, memory
+from nelbo.train.images import Paint
 from nelbo.train.interruption import Interrupted, Request, listening
 from nelbo.train.monitor import EpochRecord, Ledger, Listener, StepRecord
 from nelbo.train.optimisers import Factor, optimiser
@@ -46,6 +47,7 @@ class Plan:
     save: Rhythm = EVERY_MINUTE  # checkpoints
     average: float | None = None  # decay of the moving average of the weights that is kept
     log: Rhythm | None = None  # steps that are looked at and recorded
+    images: Rhythm | None = None  # epochs after which pictures are painted
 
 
 @final
@@ -96,6 +98,8 @@ class Trainer:
         Told of steps and epochs.
     latents
         Looks at the latents after epochs, or None to leave that out.
+    paint
+        Makes pictures of the model, or None for none.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Trainer:
         checkpoints: Checkpoints | None = None,
         listeners: Sequence[Listener] = (),
         latents: LatentWatch | None = None,
+        paint: Paint | None = None,
     ) -> None:
         self.objective = objective
         self.batches = train
@@ -122,9 +127,10 @@ class Trainer:
         trained = [p for stepper in self._steppers for p in stepper.trained]
         self._average = None if plan.average is None else MovingAverage(trained, plan.average)
         self._latents = latents
+        self._paint = paint
         self._walk: Walk | None = None
         self._gradients: dict[str, float] = {}  # norms at the last step that was looked at
-        self._saved = self._logged = time.monotonic()
+        self._saved = self._logged = self._painted = time.monotonic()
         self._counted = time.perf_counter()  # up to when `state.seconds` counts
 
     def resume(self, chosen: str | None = None) -> None:
@@ -226,6 +232,7 @@ class Trainer:
         with nullcontext() if self._average is None else self._average.in_place():
             held_out = self._validate()
             latents = self._look_at_latents(epoch)
+            self._paint_if_due(epoch)
             is_best = self._is_best(held_out.get("loss"), settled)
         self._count_time()
         pace = (ledger.rows - before) / took
@@ -268,6 +275,19 @@ class Trainer:
         self.objective.eval()
         with torch.random.fork_rng(devices=_cuda(self._device)):
             return self._latents()
+
+    def _paint_if_due(self, epoch: int) -> None:
+        state, plan = self.state, self.plan
+        if self._paint is None or plan.images is None:
+            return
+        if not plan.images.is_due(state.step, epoch, True, self._painted) and state.step < plan.steps:
+            return
+        self.objective.eval()
+        with torch.random.fork_rng(devices=_cuda(self._device)):
+            pictures = self._paint()
+        self._painted = time.monotonic()
+        for listener in self.listeners:
+            listener.painted(state.step, epoch, pictures)
 
     def _set_rates(self, step: int) -> None:
         factor = self.plan.lr_factor(step / self.plan.steps)
