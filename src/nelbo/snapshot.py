@@ -42,13 +42,13 @@ class Snapshot:
     seconds: float  # of training so far
     seconds_left: float | None  # at the pace so far, if nothing stops it early
     samples_per_second: float | None
-    train: Mapping[str, float] = field(default_factory=dict)  # of the last epoch, before the first one a step
-    validation: Mapping[str, float] = field(default_factory=dict)
+    train: Mapping[str, float | None] = field(default_factory=dict)  # of the last epoch, before the first one a step
+    validation: Mapping[str, float | None] = field(default_factory=dict)
     best_epoch: int | None = None  # lowest validation loss so far
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float | None] = field(default_factory=dict)
     lr: float | None = None
-    gradients: Mapping[str, float] = field(default_factory=dict)
-    memory: Mapping[str, float] = field(default_factory=dict)
+    gradients: Mapping[str, float | None] = field(default_factory=dict)
+    memory: Mapping[str, float | None] = field(default_factory=dict)
     latents: Mapping[str, Any] = field(default_factory=dict)  # when last looked at
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)  # by part and figure
 

@@ -145,7 +145,7 @@ def _times(found: Snapshot) -> str:
 
 
 def _cells(found: Snapshot, part: str, name: str) -> tuple[str, str]:
-    figures: Mapping[str, float] = getattr(found, part)
+    figures: Mapping[str, float | None] = getattr(found, part)
     return show(figures.get(name)) if figures else "", sparkline(found.curves.get(part, {}).get(name, ()))
 
 
