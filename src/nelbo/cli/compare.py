@@ -89,7 +89,7 @@ def _print(content: dict[str, Any], split: str) -> None:
         )  # fmt: skip
     title = f"{split}: {content['n']} rows in common, nats per datum (K = {content['importance_samples']})"
     columns = [
-        "run", *settings, "epochs", "seconds", "KL", "active", "log-likelihood", "standard error", "bound",
+        "run", *settings, "epochs done", "seconds", "KL", "active", "log-likelihood", "standard error", "bound",
         "less the first", "paired error", "which is",
     ]  # fmt: skip
     print_table(title, columns, rows)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nelbo.snapshot import Snapshot
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-CURVE = 40  # epochs in a curve
+CURVE, FEWEST = 40, 8  # epochs in a curve, at most and at least
+BESIDE = 42  # characters of a line that are no curve
 FIGURES = ("loss", "bound", "likelihood", "kl")
 COLOURS = {"training": "green", "complete": "green", "starting": "yellow", "silent": "red", "failed": "red"}
 
@@ -44,7 +45,7 @@ def watch(
         if json:
             print_json(found.as_json())
         else:
-            _print(frame(found))
+            _print(found)
         return
     try:
         _follow(Run(run).folder, every)
@@ -61,8 +62,8 @@ def _follow(folder: Path, every: float) -> None:
     from nelbo.run import Run
     from nelbo.snapshot import snapshot
 
-    run = Run(folder)
-    with Live(Text(f"looking at {folder}"), console=Console(), auto_refresh=False) as live:
+    run, console = Run(folder), Console()
+    with Live(Text(f"looking at {folder}"), console=console, auto_refresh=False) as live:
         while True:
             if not run.exists:
                 live.update(Text(f"waiting for a run in {folder}: there is none yet"), refresh=True)
@@ -72,19 +73,20 @@ def _follow(folder: Path, every: float) -> None:
                 except NelboError as problem:  # half copied, perhaps: the next look may find it whole
                     live.update(Text(str(problem)), refresh=True)
                 else:
-                    live.update(frame(found), refresh=True)
+                    live.update(frame(found, console.width), refresh=True)
                     if found.status in {"complete", "failed"}:
                         return
             time.sleep(every)
 
 
-def _print(content: RenderableType) -> None:
+def _print(found: Snapshot) -> None:
     from rich.console import Console
 
-    Console(soft_wrap=False, highlight=False).print(content)
+    console = Console(highlight=False)
+    console.print(frame(found, console.width))
 
 
-def frame(found: Snapshot) -> RenderableType:
+def frame(found: Snapshot, width: int) -> RenderableType:
     """What is shown of a snapshot: a heading, progress, figures with their curves, and the rest in a line or two."""
     from rich.console import Group
     from rich.markup import escape
@@ -105,9 +107,11 @@ def frame(found: Snapshot) -> RenderableType:
     )
     figures = Table.grid(padding=(0, 2))
     figures.add_row("", "train", "", "validation", "", style="bold")
+    curve = max(FEWEST, min(CURVE, (width - BESIDE) // 2))
     for name in FIGURES:
         if name in found.train or name in found.validation:
-            figures.add_row(name, *_cells(found, "train", name), *_cells(found, "validation", name))
+            cells = [cell for part in ("train", "validation") for cell in _cells(found, part, name, curve)]
+            figures.add_row(name, *cells)
     return Group(heading, progress, figures, *(Text(line, style="dim") for line in _rest(found)))
 
 
@@ -144,9 +148,9 @@ def _times(found: Snapshot) -> str:
     return f"{_length(found.seconds)} gone{left}{pace}"
 
 
-def _cells(found: Snapshot, part: str, name: str) -> tuple[str, str]:
+def _cells(found: Snapshot, part: str, name: str, width: int) -> tuple[str, str]:
     figures: Mapping[str, float | None] = getattr(found, part)
-    return show(figures.get(name)) if figures else "", sparkline(found.curves.get(part, {}).get(name, ()))
+    return show(figures.get(name)) if figures else "", sparkline(found.curves.get(part, {}).get(name, ()), width)
 
 
 def _rest(found: Snapshot) -> list[str]:

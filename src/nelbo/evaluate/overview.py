@@ -71,7 +71,7 @@ def not_comparable(fitted: Sequence[tuple[str, Job, Model]], split: str) -> dict
 
 def _overview(name: str, run: Run, settings: Mapping[str, Any], split: str) -> Overview:
     records, evaluation = run.metrics(), run.evaluation(split) or {}
-    latents = next((record["latents"] for record in reversed(records) if record.get("latents")), {})
+    latents: Mapping[str, Any] = next((record["latents"] for record in reversed(records) if record.get("latents")), {})
     part = "validation" if any(record.get("validation") for record in records) else "train"
     seconds = run.state().get("seconds")
     return Overview(

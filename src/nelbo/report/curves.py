@@ -35,7 +35,7 @@ def bound_curves(runs: Sequence[Overview]) -> str:
             axes.set_ylim(min(late) - margin, max(late) + margin)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         axes.set_xlabel("optimiser steps")
-        axes.set_title("Bound on held-out rows after each epoch (nats per datum)")
+        axes.set_title("Bound after each epoch, on validation rows where there are any (nats per datum)")
         axes.legend(loc="lower right", handlelength=2)
         tidy(axes)
         return as_file(figure, _in_words(runs))
