@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Loss, SinglePhase
+from nelbo.core import Batch, Loss, Objective, SinglePhase
 from nelbo.errors import StorageError
 from nelbo.storage import write_text
 
@@ -162,6 +162,22 @@ class Listener(ABC):  # noqa: B024 (every hook has a default: a listener answers
 
     def finished(self, reason: str) -> None:  # noqa: B027
         """Training is over, and why."""
+
+
+class Watcher(Listener):
+    """A listener who looks into steps too; without one, no step does anything for it."""
+
+    @abstractmethod
+    def before(self, step: int, objective: Objective) -> None:
+        """The loss of a phase is about to be computed, after `step` complete steps."""
+
+    @abstractmethod
+    def after(self, step: int) -> None:
+        """The phase made its update."""
+
+    @abstractmethod
+    def explain(self, forward: Callable[[Batch], Loss], batch: Batch) -> str:
+        """What can be said of this loss, which is not finite; empty if nothing."""
 
 
 @final

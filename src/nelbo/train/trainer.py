@@ -12,7 +12,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from nelbo.core import Loss, Objective, Phase
+from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
@@ -22,7 +22,7 @@ from nelbo.train.engine import Engine, Forward
 from nelbo.train.figures import Groups, LatentWatch, Look, groups_of, memory
 from nelbo.train.images import Paint
 from nelbo.train.interruption import Interrupted, Request, listening
-from nelbo.train.monitor import EpochRecord, Ledger, Listener, StepRecord
+from nelbo.train.monitor import EpochRecord, Ledger, Listener, StepRecord, Watcher
 from nelbo.train.optimisers import Factor, optimiser
 from nelbo.train.rhythm import EVERY_MINUTE, Rhythm
 
@@ -119,6 +119,7 @@ class Trainer:
         self.validation = validation
         self.plan = plan
         self.listeners = listeners
+        self._watchers = [listener for listener in listeners if isinstance(listener, Watcher)]
         self.checkpoints = checkpoints
         self.state = TrainState()
         self._device = engine.device
@@ -198,9 +199,13 @@ class Trainer:
                 if state.step % stepper.phase.every == 0:
                     for parameter in stepper.trained:  # what zero_grad does in many more words
                         parameter.grad = None
+                    for watcher in self._watchers:
+                        watcher.before(state.step, self.objective)
                     loss = stepper.forward(batch)
-                    self._check(loss)
+                    self._check(loss, stepper.forward, batch)
                     stepper.step(loss, self.plan.clip, look)
+                    for watcher in self._watchers:
+                        watcher.after(state.step)
                     ledger.of(stepper.phase.name).add(loss, len(batch))
                     if look is not None:
                         look.at_loss(stepper.phase.name, loss, len(batch))
@@ -370,12 +375,13 @@ class Trainer:
         self.state.seconds += now - self._counted
         self._counted = now
 
-    def _check(self, loss: Loss) -> None:
+    def _check(self, loss: Loss, forward: Forward, batch: Batch) -> None:
         """Stop at a non-finite loss, before it reaches the weights (on an accelerator: soon after)."""
         if self._device.type != "cpu" and self.state.step % LOOK_EVERY:
             return
         if not math.isfinite(loss.loss.item()):
-            raise TrainingError(_diagnosis(loss, self.objective, self.state))
+            seen = [said for watcher in self._watchers if (said := watcher.explain(forward, batch))]
+            raise TrainingError("; ".join([_diagnosis(loss, self.objective, self.state), *seen]))
 
 
 @final
