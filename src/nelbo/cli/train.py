@@ -13,6 +13,7 @@ from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.run import Run
+    from nelbo.train.images import Painter
     from nelbo.train.job import Job
     from nelbo.train.rhythm import Rhythm
     from nelbo.train.tape import Taping
@@ -202,6 +203,28 @@ def train(
     keep_checkpoints: Annotated[
         int | None, typer.Option(help="How many of the last ones are kept (default: 2).", rich_help_panel=Folder)
     ] = None,
+    log_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps whose figures go to steps.jsonl: 50steps, 1epoch, 10s (default: 50steps).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures to tensorboard, mlflow or wandb as well (pip install 'nelbo[NAME]'); may be repeated.",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    images_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Reconstructions and samples of images to RUN/images and the loggers: 10epochs, 10min "
+            "(default: never).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
     tape: Annotated[
         bool,
         typer.Option(
@@ -274,7 +297,10 @@ def train(
         _dry_run(job, json)
         return
     from nelbo.run import claim
+    from nelbo.train.loggers import require
 
+    require(job.settings.log)
+    _painter(job)
     rhythm = _tape_rhythm(job, every)
     make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
@@ -361,7 +387,7 @@ def _fit(
     try:
         with following() as listener, taping or nullcontext():
             listeners = [listener] if taping is None else [listener, taping]
-            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners)
+            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=_painter(job))
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
         say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")
@@ -371,6 +397,15 @@ def _fit(
             say(f"tape: {finding}")
         say(f"tape: {folder / 'tape.jsonl'}")
     return run
+
+
+def _painter(job: Job) -> Painter | None:
+    """Who makes the pictures, where they are wanted."""
+    if job.settings.images_every is None:
+        return None
+    from nelbo.report.gallery import Gallery
+
+    return Gallery(job)
 
 
 def _again(plugin: list[Path] | None) -> str:
