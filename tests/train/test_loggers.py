@@ -82,12 +82,12 @@ def test_scalars_have_paths_and_are_finite() -> None:
 
 
 def test_pictures_come_at_their_rhythm_and_change_nothing(tmp_path: Path) -> None:
-    made = job("bytes", network="conv")
+    made = job("bytes", network="conv", keep="last")
     run = fit(made, tmp_path / "run", painter=Gallery(made))
     steps = [record["step"] for record in run.metrics()]
     names = sorted(file.name for file in (run.folder / "images").iterdir())
     assert names == [f"{name}-{step:09d}.png" for name in ("reconstructions", "samples") for step in steps[1:]]
-    expected, _, _ = train(job("bytes", network="conv", images_every=None))
+    expected, _, _ = train(job("bytes", network="conv", keep="last", images_every=None))
     weights = run.load_model().state_dict()
     trained = expected.state_dict()
     assert all(value.equal(trained[f"model.{name}"]) for name, value in weights.items())
