@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -136,7 +137,7 @@ def detached(patient: Patient) -> Finding | None:
     return Finding("detached-encoder", FAULT, text, "the encoder is cut off", (step,), figures)
 
 
-def _flat_gradient(value: Tensor, weights: list[Tensor]) -> Tensor:
+def _flat_gradient(value: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """In float64; what the value does not depend on has the gradient 0."""
     made = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
     return torch.cat([gradient.flatten().double() for gradient in made])
