@@ -1,5 +1,6 @@
 # make demo   the main job on data that comes with the package
 # make test   the whole test suite, a process for each core
+# make test-loggers  the tests that need TensorBoard, MLflow and Weights & Biases, in an environment of their own
 # make check  format, lint and types
 # make clean  removes the virtual environment and every cache; runs/ stays
 
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PINS := pyproject.toml constraints.txt
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-loggers check format clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -22,6 +23,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+
+# An environment of its own on top of the other: 45 packages that no other test needs.
+test-loggers: $(INSTALLED_DEV)
+	$(BIN)/python -m venv $(VENV)-loggers
+	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		> "$$($(VENV)-loggers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nelbo.pth"
+	$(VENV)-loggers/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[tensorboard,mlflow,wandb]'
+	NELBO_REQUIRE_LOGGERS=1 OMP_NUM_THREADS=1 $(VENV)-loggers/bin/python -m pytest -m loggers $(PYTEST_ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
@@ -33,7 +42,7 @@ format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-loggers build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first candidate that runs and is new enough: a name on the PATH may be a stub that starts nothing.

@@ -4,8 +4,9 @@
 
 Against the loop: both are stepped in turns in one process, a coin deciding who goes first in each pair, and the same
 is done with two instances of the loop (the A/A control, whose interval should hold 1). A step of nelbo's is a full one
-of its trainer: batch, rates, forward, check, backward, update, ledger, metrics file, and the figures of the progress
-bar. The drawing of that bar happens in a thread, which would slow both sides alike, and is left to the second part.
+of its trainer: batch, rates, forward, check, backward, update, ledger, files of metrics, and the figures of the
+progress bar. The drawing of that bar happens in a thread, which would slow both sides alike, and is left to the second
+part.
 
 Whole runs: `nelbo train` as a person starts it (run folder, checkpoints, live bar on a terminal), pythae's own trainer
 with its bars, and the loop, each in a process of its own, round after round in changing order. pythae is measured with
@@ -35,7 +36,7 @@ from nelbo.cli.progress import Bar
 from nelbo.core import Batch
 from nelbo.errors import ConfigError, TrainingError
 from nelbo.train.job import Job
-from nelbo.train.monitor import MetricsFile
+from nelbo.train.monitor import MetricsFile, StepsFile
 from outcome import Measured, Record, circumstances, start
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from plain import PlainLoop, PlainVAE, copy_weights, plain_model
@@ -159,7 +160,8 @@ def _trainer_and_loop(
         (Path(folder) / "progress.log").open("w") as log,
         contextlib.redirect_stderr(log),
     ):
-        trainer = TrainerLoop(job, [MetricsFile(Path(folder) / "metrics.jsonl"), Bar()])
+        files = [MetricsFile(Path(folder) / "metrics.jsonl"), StepsFile(Path(folder) / "steps.jsonl")]
+        trainer = TrainerLoop(job, [*files, Bar()])
         times = alternate(trainer, loop, arguments.steps, warm_up=warm_up, seed=arguments.seed)
         trainer.close()
     losses = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ if os.environ.get("NELBO_DATA"):  # many tests run in a folder of their own, fro
 
 import torch
 
+LOGGERS = ("tensorboard", "mlflow", "sqlalchemy", "alembic", "wandb")
+NO_LOGGERS = "needs TensorBoard, MLflow and Weights & Biases: make test-loggers"
 NO_DATA = "needs real data: set NELBO_DATA to the folder that holds the data sets"
 
 
@@ -26,7 +29,11 @@ def _seeded() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked `data` without `NELBO_DATA`; fail it if data was promised and is not there."""
+    """Skip a test marked `data` or `loggers` without what it needs; fail it if that was promised and is not there."""
+    if item.get_closest_marker("loggers") and not all(importlib.util.find_spec(name) for name in LOGGERS):
+        if os.environ.get("NELBO_REQUIRE_LOGGERS") == "1":
+            pytest.fail("NELBO_REQUIRE_LOGGERS=1 insists on the loggers, but one is not installed", pytrace=False)
+        pytest.skip(NO_LOGGERS)
     if item.get_closest_marker("data") is None:
         return
     folder = os.environ.get("NELBO_DATA")
@@ -53,7 +60,8 @@ def own_parts() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests did not run for want of data."""
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if NO_DATA in str(r.longrepr)]
-    if skipped:
-        terminalreporter.write_line(f"{len(skipped)} tests skipped: {NO_DATA}", yellow=True)
+    """Say how many tests did not run for want of data or of loggers."""
+    for reason in (NO_DATA, NO_LOGGERS):
+        skipped = [r for r in terminalreporter.stats.get("skipped", []) if reason in str(r.longrepr)]
+        if skipped:
+            terminalreporter.write_line(f"{len(skipped)} tests skipped: {reason}", yellow=True)

@@ -10,7 +10,7 @@ import torch
 from binary_codes import random_binary
 from nelbo.core import Batch
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.evaluate.latent import summarise_latents
+from nelbo.models.activity import summarise_latents
 from nelbo.objectives import ELBO, IWAE, VIMCO, Reinforce
 
 SEEDS = pytest.mark.parametrize("seed", [0, 1, 2])

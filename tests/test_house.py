@@ -36,7 +36,7 @@ LAYERS = (
     ("parts",),
     ("train",),
     ("run", "inputs"),
-    ("refit",),
+    ("refit", "snapshot"),
     ("evaluate",),
     ("doctor",),
     ("apps", "report"),

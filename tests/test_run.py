@@ -108,6 +108,7 @@ def test_a_finished_run_is_text_and_safetensors_only(finished: Run) -> None:
         "config.json",
         "state.json",
         "metrics.jsonl",
+        "steps.jsonl",
         "checkpoints/step-000000006.safetensors",
         "model/config.json",
         "model/model.safetensors",

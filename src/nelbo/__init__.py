@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from nelbo.run import fit as fit
     from nelbo.settings import Settings as Settings
     from nelbo.settings import resolve as resolve
+    from nelbo.train.tape import GradientTape as GradientTape
 
 _HOMES = {
     "Batch": "nelbo.core",
     "Draw": "nelbo.core",
     "ELBO": "nelbo.objectives.elbo",
+    "GradientTape": "nelbo.train.tape",
     "LatentVariableModel": "nelbo.models.latent",
     "Loss": "nelbo.core",
     "Run": "nelbo.run",
@@ -51,6 +53,7 @@ __all__ = [
     "ELBO",
     "Batch",
     "Draw",
+    "GradientTape",
     "LatentVariableModel",
     "Loss",
     "Run",

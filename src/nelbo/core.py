@@ -266,6 +266,7 @@ class Phase(nn.Module, ABC):
     optimiser: str | None = None  # of its own, and its learning rate; else those of the run
     lr: float | None = None
     reads_labels: bool = False  # batches carry none for an objective that reads none
+    may_be_constant: frozenset[str] = frozenset()  # parts that may reach no parameter, and nothing is wrong
 
     @abstractmethod
     def forward(self, batch: Batch) -> Loss: ...

@@ -1,8 +1,8 @@
 """The run folder: what one training leaves behind, and how it is found again.
 
-`config.json` (everything that was decided), `metrics.jsonl`, `checkpoints/step-*.safetensors`, `model/` (`config.json`
-and `model.safetensors`), `evaluation-*.json`, `measures-*.json`, `report.html`. Every write is atomic; loading executes
-nothing.
+`config.json` (everything that was decided), `metrics.jsonl` (a line an epoch), `steps.jsonl` (one for each step that
+was looked at), `checkpoints/step-*.safetensors`, `images/`, `model/` (`config.json` and `model.safetensors`),
+`evaluation-*.json`, `measures-*.json`, `report.html`. Every write is atomic; loading executes nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from nelbo.errors import ConfigError, RunError, StorageError, TrainingError
 from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
 from nelbo.storage import digest, read_json, read_tensors, sweep, write_json, write_tensors
+from nelbo.train.images import ImagesFolder, Painter
 from nelbo.train.job import Job, model_of, prepare, train
-from nelbo.train.monitor import Listener, MetricsFile, read_metrics
+from nelbo.train.loggers import open_loggers
+from nelbo.train.monitor import Listener, MetricsFile, StepsFile, read_metrics
 
 MODEL_FORMAT = 1
 FAILED = "failed: "  # how the reason of a training that could not go on starts
@@ -42,6 +44,10 @@ class Run:
     @property
     def metrics_file(self) -> Path:
         return self.folder / "metrics.jsonl"
+
+    @property
+    def steps_file(self) -> Path:
+        return self.folder / "steps.jsonl"
 
     @property
     def checkpoints(self) -> Path:
@@ -77,6 +83,10 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """One record an epoch."""
         return read_metrics(self.metrics_file)
+
+    def steps(self) -> list[dict[str, Any]]:
+        """One record for each step that was looked at."""
+        return read_metrics(self.steps_file)
 
     def state(self) -> dict[str, Any]:
         """How the training ended; empty while it has not."""
@@ -142,19 +152,29 @@ def fit(
     resume: bool = False,
     checkpoint: str | None = None,
     listeners: Sequence[Listener] = (),
+    painter: Painter | None = None,
 ) -> Run:
     """Train into a run folder, or go on with what it holds: from its newest checkpoint, or from one by its name.
 
-    What a training failed of stays in the run's state, for whoever looks for the reason later.
+    Its figures go to the files of the run and to the loggers of the settings. What a training failed of stays in the
+    run's state, for whoever looks for the reason later.
     """
     run = Run(folder)
     if resume:
         _refuse_refit(run)
         sweep(run.folder)
     job = source if isinstance(source, Job) else prepare(source)
-    hooks = [_Opening(run, job, write=not resume), MetricsFile(run.metrics_file), *listeners]
+    files = [MetricsFile(run.metrics_file), StepsFile(run.steps_file), ImagesFolder(run.folder / "images")]
     try:
-        objective, state, _ = train(job, checkpoints=run.checkpoints, resume=resume, chosen=checkpoint, listeners=hooks)
+        with open_loggers(job.settings.log, run.folder, job.settings) as loggers:
+            objective, state, _ = train(
+                job,
+                checkpoints=run.checkpoints,
+                resume=resume,
+                chosen=checkpoint,
+                listeners=[_Opening(run, job, write=not resume), *files, *loggers, *listeners],
+                painter=painter,
+            )
     except TrainingError as problem:
         run.write_state({"stopped": f"{FAILED}{problem}"})
         raise

@@ -69,6 +69,9 @@ class Settings(BaseModel):
     ema: float | None = Field(default=None, gt=0, lt=1)
     checkpoint_every: str = "1min"
     keep_checkpoints: int = Field(default=2, ge=1)
+    log_every: str = "50steps"
+    log: tuple[str, ...] = ()
+    images_every: str | None = None
 
     @model_validator(mode="after")
     def _one_transform(self) -> Self:

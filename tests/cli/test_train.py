@@ -322,3 +322,38 @@ def test_no_room_for_samples_keeps_the_old_ones(digits_run: Path) -> None:
         assert "cannot write x.npy" in refuse("sample", digits_run, "-n", 9, "-o", "x.npy")
     assert [path.name for path in Path().iterdir()] == ["x.npy"]
     assert Path("x.npy").read_bytes() == before
+
+
+# Monitoring.
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--log", "wandb"), "--log wandb needs wandb; install it with: pip install 'nelbo[wandb]'"),
+        (("--log", "tensorbord"), "did you mean 'tensorboard'"),
+        (("--log-every", "often"), "--log-every often is no rhythm"),
+        (("--images-every", "5steps"), "pictures are made after epochs"),
+    ],
+)
+def test_monitoring_that_cannot_work_is_refused_before_anything_is_written(
+    words: tuple[str, str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert sentence in refuse("train", "digits", *TINY, *words, "--run", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_of_a_table_are_refused(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "people.csv")
+    words = ("--label", "class", "--images-every", "1epoch", "--run", tmp_path / "run")
+    assert "draws images, but 'people" in refuse("train", source, *TINY, *words)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("_plain_report")
+def test_steps_and_pictures_lie_in_the_run(tmp_path: Path) -> None:
+    succeed("train", "digits", *TINY, "--log-every", "5steps", "--images-every", "1epoch", "--run", tmp_path / "run")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert steps == [5, 10, 15, 20]
+    assert len(list((tmp_path / "run" / "images").glob("samples-*.png"))) == 2

@@ -12,7 +12,7 @@ import torch
 from nelbo.data import load
 from nelbo.doctor.finding import Severity
 from nelbo.doctor.preflight import active_latents, preflight
-from nelbo.evaluate.latent import summarise_latents
+from nelbo.models.activity import summarise_latents
 from nelbo.settings import resolve
 from nelbo.train.job import model_of, prepare, train
 

@@ -19,6 +19,7 @@ from nelbo.cli.fit_prior import fit_prior
 from nelbo.cli.reproduce import reproduce
 from nelbo.cli.train import train
 from nelbo.cli.use import encode, reconstruct, sample
+from nelbo.cli.watch import watch
 
 app = typer.Typer(
     help="Variational autoencoders whose numbers can be trusted, on your own data.\n\nStart with:  nelbo train digits",
@@ -64,6 +65,7 @@ def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
 
 for command in (
     train,
+    watch,
     evaluate,
     doctor,
     compare,

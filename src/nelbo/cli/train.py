@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,13 @@ from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.run import Run
+    from nelbo.train.images import Painter
     from nelbo.train.job import Job
+    from nelbo.train.rhythm import Rhythm
+    from nelbo.train.tape import Taping
 
 Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
+TAPE_EVERY = "100steps"
 FORETOLD = 3  # findings of the pre-flight that are told
 EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate takes more
 
@@ -198,6 +203,41 @@ def train(
     keep_checkpoints: Annotated[
         int | None, typer.Option(help="How many of the last ones are kept (default: 2).", rich_help_panel=Folder)
     ] = None,
+    log_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Steps whose figures go to steps.jsonl: 50steps, 1epoch, 10s (default: 50steps).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Figures to tensorboard, mlflow or wandb as well (pip install 'nelbo[NAME]'); may be repeated.",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    images_every: Annotated[
+        str | None,
+        typer.Option(
+            help="Reconstructions and samples of images to RUN/images and the loggers: 10epochs, 10min "
+            "(default: never).",
+            rich_help_panel=Folder,
+        ),
+    ] = None,
+    tape: Annotated[
+        bool,
+        typer.Option(
+            "--tape",
+            help="Read the gradients of every term now and then, say what is disconnected or broke first, and write "
+            "tape.jsonl; the weights stay the same.",
+            rich_help_panel=Folder,
+        ),
+    ] = False,
+    tape_every: Annotated[
+        str | None,
+        typer.Option(help="--tape, and how often: 10steps, 1epoch, 1min (default: 100steps).", rich_help_panel=Folder),
+    ] = None,
     plugin: Plugins = None,
     run: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/001, 002, ...).", rich_help_panel=Folder)
@@ -239,8 +279,9 @@ def train(
     if hidden is not None:
         given["hidden"] = _sizes(hidden)
     load_plugins(plugin)
+    every = tape_every or (TAPE_EVERY if tape else None)
     if resume:
-        _resume(run, given, checkpoint, plugin, json)
+        _resume(run, given, checkpoint, plugin, every, json)
         return
     from nelbo.recipes import find
     from nelbo.settings import read_config, resolve
@@ -256,16 +297,23 @@ def train(
         _dry_run(job, json)
         return
     from nelbo.run import claim
+    from nelbo.train.loggers import require
 
+    require(job.settings.log)
+    _painter(job)
+    rhythm = _tape_rhythm(job, every)
     make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
     say(f"run: {folder}")
-    _finish(_fit(job, folder, plugin), job, json)
+    _finish(_fit(job, folder, plugin, rhythm), job, json)
 
 
 _NO_SETTINGS = frozenset(
-    {"hidden", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run", "no_preflight", "json"}
-)
+    {
+        "hidden", "tape", "tape_every", "plugin", "run", "checkpoint", "config", "resume", "overwrite", "dry_run",
+        "no_preflight", "json",
+    }
+)  # fmt: skip
 
 
 def _left_out(value: object) -> bool:
@@ -273,7 +321,12 @@ def _left_out(value: object) -> bool:
 
 
 def _resume(
-    folder: Path | None, given: dict[str, Any], checkpoint: str | None, plugin: list[Path] | None, json: bool
+    folder: Path | None,
+    given: dict[str, Any],
+    checkpoint: str | None,
+    plugin: list[Path] | None,
+    every: str | None,
+    json: bool,
 ) -> None:
     from nelbo.errors import ConfigError
     from nelbo.run import Run, claim, reopen
@@ -292,23 +345,67 @@ def _resume(
         say(f"{folder} is complete already; its report: {run.report_file}")
         return
     job = reopen(run)
+    rhythm = _tape_rhythm(job, every)
     _introduce(job)
-    _finish(_fit(job, folder, plugin, resume=True, checkpoint=checkpoint), job, json)
+    _finish(_fit(job, folder, plugin, rhythm, resume=True, checkpoint=checkpoint), job, json)
+
+
+def _tape_rhythm(job: Job, every: str | None) -> Rhythm | None:
+    """How often the tape is opened; what cannot be taped is refused."""
+    if every is None:
+        return None
+    from nelbo.errors import ConfigError
+    from nelbo.train.rhythm import parse_rhythm
+
+    if job.settings.compile:
+        raise ConfigError("--tape looks between the modules, which --compile makes one; leave one of them out")
+    return parse_rhythm("--tape-every", every)
+
+
+def _taping(job: Job, folder: Path, rhythm: Rhythm | None) -> Taping | None:
+    if rhythm is None:
+        return None
+    from nelbo.train.tape import Taping
+
+    columns = None if job.spec.columns is None else [column.name for column in job.spec.columns]
+    return Taping(rhythm, columns, folder / "tape.jsonl")
 
 
 def _fit(
-    job: Job, folder: Path, plugin: list[Path] | None, *, resume: bool = False, checkpoint: str | None = None
+    job: Job,
+    folder: Path,
+    plugin: list[Path] | None,
+    rhythm: Rhythm | None,
+    *,
+    resume: bool = False,
+    checkpoint: str | None = None,
 ) -> Run:
     from nelbo.run import fit
     from nelbo.train.interruption import Interrupted
 
+    taping = _taping(job, folder, rhythm)
     try:
-        with following() as listener:
-            return fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=[listener])
+        with following() as listener, taping or nullcontext():
+            listeners = [listener] if taping is None else [listener, taping]
+            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=_painter(job))
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
         say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")
         raise typer.Exit(128 + stopped.signal if isinstance(stopped, Interrupted) else 130) from None
+    if taping is not None:
+        for finding in taping.findings or ["no findings"]:
+            say(f"tape: {finding}")
+        say(f"tape: {folder / 'tape.jsonl'}")
+    return run
+
+
+def _painter(job: Job) -> Painter | None:
+    """Who makes the pictures, where they are wanted."""
+    if job.settings.images_every is None:
+        return None
+    from nelbo.report.gallery import Gallery
+
+    return Gallery(job)
 
 
 def _again(plugin: list[Path] | None) -> str:

@@ -30,10 +30,10 @@ from nelbo.doctor.thresholds import (
 from nelbo.doctor.wording import count, nats, percent, plain
 from nelbo.errors import NelboError
 from nelbo.evaluate.best_posterior import Search, best_posteriors
-from nelbo.evaluate.latent import ACTIVE
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.measures.gap import gaps
 from nelbo.evaluate.ranks import FEWEST, pooled, uniform_ranks
+from nelbo.models.activity import ACTIVE
 
 __all__ = ["MODEL_RULES"]
 

@@ -16,8 +16,8 @@ from nelbo.data import evenly
 from nelbo.distributions.normal import Floored
 from nelbo.doctor.case import Case
 from nelbo.doctor.evidence import Evidence
-from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.inputs import batches_of
+from nelbo.models.activity import LatentSummary, summarise_latents
 from nelbo.models.latent import LatentVariableModel
 from nelbo.train.job import Job, model_of
 

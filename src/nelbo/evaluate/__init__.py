@@ -10,8 +10,8 @@ from nelbo.evaluate.annealing import (
 from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.comparison import Comparison, compare
 from nelbo.evaluate.evaluation import Evaluation, anneal, evaluate, evaluate_model
-from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, importance_log_likelihood
+from nelbo.models.activity import LatentSummary, summarise_latents
 
 __all__ = [
     "Annealed",

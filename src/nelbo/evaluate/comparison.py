@@ -76,23 +76,29 @@ def compare(
         If their likelihoods have different reference measures, which no difference can bridge.
     """
     rows = shared_rows([job for _, job, _ in fitted], split)
-    measures = [job.spec.reference_measure(is_density(latent_model(model))) for _, job, model in fitted]
-    for (name, _, _), measure in zip(fitted, measures, strict=True):
-        if measure != measures[0]:
-            raise CompositionError(
-                f"{fitted[0][0]} gives a {measures[0]} but {name} a {measure}: figures with different reference "
-                "measures cannot be compared; train both with the same likelihood and transform"
-            )
+    measure = shared_reference(fitted)
     estimates = []
-    for name, job, model in fitted:
-        if not latent_model(model).has_density:
-            raise CompositionError(f"{name} is an autoencoder, which has no likelihood to compare")
+    for _, job, model in fitted:
         with threads(job.settings.threads):
             batches = batches_of(job, rows=rows)
             estimates.append(
                 importance_log_likelihood(model.eval(), batches.fixed(), samples, seed=seed, progress=progress)
             )
-    return Comparison(tuple(name for name, _, _ in fitted), tuple(estimates), rows, measures[0])
+    return Comparison(tuple(name for name, _, _ in fitted), tuple(estimates), rows, measure)
+
+
+def shared_reference(fitted: Sequence[tuple[str, Job, Model]]) -> str:
+    """The reference measure that the likelihoods of all models have."""
+    measures = [job.spec.reference_measure(is_density(latent_model(model))) for _, job, model in fitted]
+    for (name, _, model), measure in zip(fitted, measures, strict=True):
+        if measure != measures[0]:
+            raise CompositionError(
+                f"{fitted[0][0]} gives a {measures[0]} but {name} a {measure}: figures with different reference "
+                "measures cannot be compared; train both with the same likelihood and transform"
+            )
+        if not latent_model(model).has_density:
+            raise CompositionError(f"{name} is an autoencoder, which has no likelihood to compare")
+    return measures[0]
 
 
 def shared_rows(jobs: Sequence[Job], split: str) -> Tensor:

@@ -25,11 +25,11 @@ from nelbo.evaluate.annealing import (
     simulate,
 )
 from nelbo.evaluate.baselines import Baseline, baselines
-from nelbo.evaluate.latent import LatentSummary, summarise_latents
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.evaluate.pareto import RELIABLE
 from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.likelihoods import Elementwise
+from nelbo.models.activity import LatentSummary, summarise_latents
 from nelbo.models.latent import LatentVariableModel
 from nelbo.storage import write_text
 from nelbo.train.job import Job, threads

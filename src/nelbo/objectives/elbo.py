@@ -105,6 +105,7 @@ class ELBO(SinglePhase):
             raise ConfigError("beta weighs the KL where no other regulariser is given; give beta to that one")
         self.regulariser = WeightedKL(beta) if regulariser is None else regulariser
         self.regulariser.serves(model)
+        self.may_be_constant = self.regulariser.may_be_constant
         self.model = model
         self.samples = samples
         self.gradient = Pathwise() if gradient is None else gradient

@@ -22,6 +22,7 @@ class Regulariser(nn.Module, ABC):
     draws: ClassVar[frozenset[Draw]] = frozenset({Draw.PATHWISE})  # of the gradients that suit it
     reads_densities: ClassVar[bool] = False  # log q and log p of the draws, and so no closed form of the KL
     own_beta: ClassVar[bool] = False  # whether its `beta` is another weight than that of the KL
+    may_be_constant: ClassVar[frozenset[str]] = frozenset()  # names of what it adds, as in `Phase`
 
     @abstractmethod
     def forward(self, terms: Terms, kl: Tensor | None) -> Mapping[str, Weighted]:
@@ -125,6 +126,7 @@ class FreeBits(Regulariser):
     """
 
     draws = frozenset({Draw.PATHWISE, Draw.STOPPED})
+    may_be_constant = frozenset({"free bits"})  # below lambda
 
     def __init__(self, nats: float = 0.5, groups: int = 0, beta: float = 1.0) -> None:
         super().__init__()

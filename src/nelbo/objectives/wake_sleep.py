@@ -46,6 +46,8 @@ class WakeSleep(SinglePhase):
     def __init__(self, model: LatentVariableModel, samples: int = 1, reading: nn.Module | None = None) -> None:
         super().__init__()
         _check("wake-sleep", model, samples)
+        if not any(parameter.requires_grad for parameter in model.prior.parameters()):
+            self.may_be_constant = frozenset({"kl"})  # q is as it is, and so is the prior
         self.model = model
         self.samples = samples
         self.reading = reading

@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
 import matplotlib as mpl
@@ -22,7 +23,7 @@ from nelbo.report.html import Markup
 
 __all__ = [
     "CLASSES", "FAINT", "FIRST", "GRID", "INK", "PAGE", "SECOND", "SOFT", "THIRD", "WIDTH",
-    "as_svg", "drawing", "tidy",
+    "as_file", "as_svg", "drawing", "tidy",
 ]  # fmt: skip
 
 INK, SOFT, FAINT, GRID, PAGE = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05"
@@ -108,6 +109,19 @@ def as_svg(figure: Figure, alternative: str) -> Markup:
     opening = f'<svg role="img" aria-label="{html.escape(alternative)}" style="max-width: {width:.0f}px"'
     text = text.replace("<svg", opening, 1).replace("xlink:href", "href")
     return Markup(re.sub(r"\s*\n\s*", "\n", text).strip())
+
+
+def as_file(figure: Figure, alternative: str) -> str:
+    """The drawing as the text of an SVG file, in the colours of a light page, on white: nothing else gives it any."""
+    style = files("nelbo.report").joinpath("style.css").read_text(encoding="utf-8")
+    light = dict(re.findall(r"--([\w]+): (#\w+);", style[: style.index("@media")]))
+    text = re.sub(r"var\(--(\w+)\)", lambda found: light[found[1]], str(as_svg(figure, alternative)))
+    text = text.replace("currentColor", light["ink"])
+    opening = '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif"'
+    text = text.replace("<svg", opening, 1).replace(
+        'style="max-width', f'style="background: {light["page"]}; max-width', 1
+    )
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _without_family(found: re.Match[str]) -> str:

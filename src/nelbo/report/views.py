@@ -27,7 +27,6 @@ __all__ = ["Encoded", "Views"]
 
 CHUNK = 500
 FAR = 2.5  # standard deviations that a walk goes
-ACTIVE = 0.01  # variance of the posterior mean over data above which a latent counts as active; Burda et al. (2016)
 
 
 @final

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from nelbo.evaluate import Estimate, importance_log_likelihood
-from nelbo.evaluate.latent import summarise_latents
+from nelbo.models.activity import summarise_latents
 from nelbo.reproduce.kept import trained
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -16,18 +17,21 @@ from torch import Tensor, nn
 
 from nelbo import recipes
 from nelbo.core import Batch, Model, Objective
-from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, fit_spec, load, split
+from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, evenly, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
 from nelbo.errors import CompositionError, ConfigError
+from nelbo.models.latent import LatentVariableModel
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
 from nelbo.train.checkpoint import Checkpoints, TrainState
 from nelbo.train.engine import Engine
+from nelbo.train.figures import LATENT_ROWS, LatentWatch
+from nelbo.train.images import Painter
 from nelbo.train.monitor import Ledger, Listener
 from nelbo.train.optimisers import lr_factor
-from nelbo.train.rhythm import parse_rhythm
+from nelbo.train.rhythm import Rhythm, parse_rhythm
 from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
@@ -129,6 +133,7 @@ def train(
     resume: bool = False,
     chosen: str | None = None,
     listeners: Sequence[Listener] = (),
+    painter: Painter | None = None,
 ) -> tuple[Objective, TrainState, Job]:
     """Train to the end, in memory; `nelbo.run.fit` does the same into a run folder.
 
@@ -138,6 +143,8 @@ def train(
         Folder of checkpoints; without one nothing is kept.
     resume, chosen
         Whether to go on from the newest of them, or from one by its name.
+    painter
+        Makes pictures of the model at the rhythm of the settings; the listeners are handed them.
 
     Returns
     -------
@@ -146,7 +153,7 @@ def train(
     job = source if isinstance(source, Job) else prepare(source)
     settings = job.settings
     with threads(settings.threads), torch.random.fork_rng(devices=_cuda()):
-        trainer = make_trainer(job, checkpoints, listeners)
+        trainer = make_trainer(job, checkpoints, listeners, painter)
         torch.manual_seed(settings.seed + 1)
         if resume:
             trainer.resume(chosen)
@@ -154,7 +161,12 @@ def train(
     return trainer.objective, state, job
 
 
-def make_trainer(job: Job, checkpoints: Path | None = None, listeners: Sequence[Listener] = ()) -> Trainer:
+def make_trainer(
+    job: Job,
+    checkpoints: Path | None = None,
+    listeners: Sequence[Listener] = (),
+    painter: Painter | None = None,
+) -> Trainer:
     """The trainer of a job, ready to fit."""
     settings = job.settings
     engine = Engine(settings.device, settings.precision, settings.compile)
@@ -176,12 +188,34 @@ def make_trainer(job: Job, checkpoints: Path | None = None, listeners: Sequence[
         time_limit=parse_duration(settings.time_limit),
         save=parse_rhythm("--checkpoint-every", settings.checkpoint_every),
         average=settings.ema,
+        log=parse_rhythm("--log-every", settings.log_every),
+        images=_images(settings.images_every),
     )
     held_out = None
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
     kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints)
-    return Trainer(objective, batches, held_out, plan, engine, kept, listeners)
+    paint = None if painter is None else functools.partial(painter, model_of(objective))
+    latents = _latent_watch(job, objective, len(batches), engine.device)
+    return Trainer(objective, batches, held_out, plan, engine, kept, listeners, latents, paint)
+
+
+def _images(text: str | None) -> Rhythm | None:
+    rhythm = None if text is None else parse_rhythm("--images-every", text)
+    if rhythm is not None and rhythm.steps is not None:
+        raise ConfigError(f"--images-every {text}: pictures are made after epochs; write e.g. 10epochs or 10min")
+    return rhythm
+
+
+def _latent_watch(job: Job, objective: Objective, steps: int, device: torch.device) -> LatentWatch | None:
+    """For a model that has one prior and one posterior; the rows are held out where any are."""
+    model = dict(objective.phases[0].named_children()).get("model")
+    if not isinstance(model, LatentVariableModel):
+        return None
+    part = "validation" if len(job.split.validation) else "train"
+    rows = evenly(getattr(job.split, part), LATENT_ROWS)
+    batches = job.batches(part, rows=rows, batch_size=LATENT_ROWS).fixed()
+    return LatentWatch(model, [batch.to(device) for batch in batches], steps)
 
 
 @torch.no_grad()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from abc import ABC
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
 
-from nelbo.core import Loss, SinglePhase
+from nelbo.core import Batch, Loss, Objective, SinglePhase
 from nelbo.errors import StorageError
 from nelbo.storage import write_text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FOLD = 32  # steps
 MAIN = SinglePhase.name  # the phase whose figures need no name
@@ -88,6 +92,7 @@ class Ledger:
         self._noted = []
 
 
+@final
 @dataclass(frozen=True)
 class EpochRecord:
     """One line of `metrics.jsonl`: figures in nats per datum."""
@@ -100,13 +105,45 @@ class EpochRecord:
     lr: float
     samples_per_second: float
     seconds: float
+    gradients: dict[str, float] = field(default_factory=dict)  # norms by part, at the last step, before clipping
+    memory: dict[str, float] = field(default_factory=dict)  # MiB
+    latents: dict[str, Any] = field(default_factory=dict)  # kl of each, active, rate, distortion; not of every epoch
 
     def as_json(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+
+@final
+@dataclass(frozen=True)
+class StepRecord:
+    """One line of `steps.jsonl`: one step, which is one batch, in nats per datum."""
+
+    epoch: int
+    step: int
+    train: dict[str, float]
+    gradients: dict[str, float]  # norms by part, before clipping
+    weights: dict[str, float]  # in force at this step
+    lr: float
+    samples_per_second: float  # since the record before it, or since the epoch's start
+    memory: dict[str, float]  # MiB
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: _plain(value) for name, value in vars(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    """The value with None where JSON has no word for it."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Listener(ABC):  # noqa: B024 (every hook has a default: a listener answers what it cares about)
     """Somebody who follows a training; every hook may be left out."""
+
+    def stands_at(self, step: int) -> None:  # noqa: B027
+        """Training starts, or goes on, after `step` steps: what was recorded of later ones is void. Comes first."""
 
     def started(self, total_epochs: int, rows: int, epoch: int) -> None:  # noqa: B027
         """Training starts (or goes on) after `epoch` complete epochs."""
@@ -114,11 +151,33 @@ class Listener(ABC):  # noqa: B024 (every hook has a default: a listener answers
     def stepped(self, epoch: int, share: float, ledger: Ledger) -> None:  # noqa: B027
         """Some steps of an epoch are done (`share` of it); called a few times a second at most."""
 
+    def logged(self, record: StepRecord) -> None:  # noqa: B027
+        """A step was looked at; called at the rhythm of `--log-every`."""
+
+    def painted(self, step: int, epoch: int, pictures: Mapping[str, Image]) -> None:  # noqa: B027
+        """Pictures of what the model makes after an epoch, by name; called at the rhythm of `--images-every`."""
+
     def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:  # noqa: B027
         """An epoch is done."""
 
     def finished(self, reason: str) -> None:  # noqa: B027
         """Training is over, and why."""
+
+
+class Watcher(Listener):
+    """A listener who looks into steps too; without one, no step does anything for it."""
+
+    @abstractmethod
+    def before(self, step: int, objective: Objective) -> None:
+        """The loss of a phase is about to be computed, after `step` complete steps."""
+
+    @abstractmethod
+    def after(self, step: int) -> None:
+        """The phase made its update."""
+
+    @abstractmethod
+    def explain(self, forward: Callable[[Batch], Loss], batch: Batch) -> str:
+        """What can be said of this loss, which is not finite; empty if nothing."""
 
 
 @final
@@ -130,27 +189,53 @@ class MetricsFile(Listener):
 
     def started(self, total_epochs: int, rows: int, epoch: int) -> None:
         """Drop records of epochs that a resumed run does again, and a last line that was cut off."""
-        kept = [json.dumps(record) for record in read_metrics(self._path) if record["epoch"] <= epoch]
-        write_text(self._path, "".join(line + "\n" for line in kept))
+        _keep(self._path, lambda record: record["epoch"] <= epoch)
 
     def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps(record.as_json()) + "\n")
-        except OSError as problem:
-            raise StorageError(
-                f"cannot write {self._path}: {problem.strerror or problem}; free some space and go on with --resume"
-            ) from problem
+        _append(self._path, record.as_json())
+
+
+@final
+class StepsFile(Listener):
+    """Appends every step that is looked at to `steps.jsonl`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def stands_at(self, step: int) -> None:
+        """Drop records of steps that a resumed run does again, and a last line that was cut off."""
+        _keep(self._path, lambda record: record["step"] <= step)
+
+    def logged(self, record: StepRecord) -> None:
+        _append(self._path, record.as_json())
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics file; a line that a crash cut off, or bytes that are none of ours, end the reading."""
+    """The records of a file of metrics; a line that a crash cut off, or bytes that are not ours, end the reading."""
     if not path.exists():
         return []
     records: list[dict[str, Any]] = []
     for line in path.read_text(errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
             break
+        if not isinstance(record, dict):  # a number that was cut off is one still
+            break
+        records.append(record)
     return records
+
+
+def _keep(path: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    kept = [json.dumps(record) for record in read_metrics(path) if is_kept(record)]
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _append(path: Path, record: Mapping[str, Any]) -> None:
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    except OSError as problem:
+        raise StorageError(
+            f"cannot write {path}: {problem.strerror or problem}; free some space and go on with --resume"
+        ) from problem

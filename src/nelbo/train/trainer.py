@@ -7,20 +7,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import nn
 
-from nelbo.core import Loss, Objective, Phase
+from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
 from nelbo.objectives.schedules import Schedule
 from nelbo.train.average import MovingAverage
 from nelbo.train.checkpoint import Checkpoints, TrainState, load_checkpoint, save_checkpoint
 from nelbo.train.engine import Engine, Forward
+from nelbo.train.figures import Groups, LatentWatch, Look, groups_of, memory
+from nelbo.train.images import Paint
 from nelbo.train.interruption import Interrupted, Request, listening
-from nelbo.train.monitor import EpochRecord, Ledger, Listener
+from nelbo.train.monitor import EpochRecord, Ledger, Listener, StepRecord, Watcher
 from nelbo.train.optimisers import Factor, optimiser
 from nelbo.train.rhythm import EVERY_MINUTE, Rhythm
 
@@ -44,6 +46,8 @@ class Plan:
     time_limit: float | None = None  # seconds
     save: Rhythm = EVERY_MINUTE  # checkpoints
     average: float | None = None  # decay of the moving average of the weights that is kept
+    log: Rhythm | None = None  # steps that are looked at and recorded
+    images: Rhythm | None = None  # epochs after which pictures are painted
 
 
 @final
@@ -55,6 +59,7 @@ class Stepper:
     forward: Forward
     optimiser: torch.optim.Optimizer
     trained: Sequence[nn.Parameter]
+    groups: Groups  # its parameters by the part they belong to
     lr: float
 
     @classmethod
@@ -62,11 +67,14 @@ class Stepper:
         forward = engine.prepare(phase)
         lr = phase.lr or plan.lr
         made = optimiser(phase.optimiser or plan.optimiser, phase.parameters(), lr)
-        return cls(phase, forward, made, [p for group in made.param_groups for p in group["params"]], lr)
+        trained = [p for group in made.param_groups for p in group["params"]]
+        return cls(phase, forward, made, trained, groups_of(phase), lr)
 
-    def step(self, loss: Loss, clip: float | None) -> None:
+    def step(self, loss: Loss, clip: float | None, look: Look | None = None) -> None:
         """One update from a loss; the gradients of the step stay readable until the next."""
         loss.loss.backward()  # type: ignore[no-untyped-call]
+        if look is not None:
+            look.at_gradients(self.groups)
         if clip is not None:
             nn.utils.clip_grad_norm_(self.trained, clip)
         self.optimiser.step()
@@ -88,6 +96,10 @@ class Trainer:
         Where the state is kept, or None to keep none.
     listeners
         Told of steps and epochs.
+    latents
+        Looks at the latents after epochs, or None to leave that out.
+    paint
+        Makes pictures of the model, or None for none.
     """
 
     def __init__(
@@ -99,12 +111,15 @@ class Trainer:
         engine: Engine,
         checkpoints: Checkpoints | None = None,
         listeners: Sequence[Listener] = (),
+        latents: LatentWatch | None = None,
+        paint: Paint | None = None,
     ) -> None:
         self.objective = objective
         self.batches = train
         self.validation = validation
         self.plan = plan
         self.listeners = listeners
+        self._watchers = [listener for listener in listeners if isinstance(listener, Watcher)]
         self.checkpoints = checkpoints
         self.state = TrainState()
         self._device = engine.device
@@ -112,8 +127,11 @@ class Trainer:
         self._main = self._steppers[0]
         trained = [p for stepper in self._steppers for p in stepper.trained]
         self._average = None if plan.average is None else MovingAverage(trained, plan.average)
+        self._latents = latents
+        self._paint = paint
         self._walk: Walk | None = None
-        self._saved = time.monotonic()
+        self._gradients: dict[str, float] = {}  # norms at the last step that was looked at
+        self._saved = self._logged = self._painted = time.monotonic()
         self._counted = time.perf_counter()  # up to when `state.seconds` counts
 
     def resume(self, chosen: str | None = None) -> None:
@@ -142,6 +160,7 @@ class Trainer:
         """
         total = math.ceil(self.plan.steps / len(self.batches))
         for listener in self.listeners:
+            listener.stands_at(self.state.step)
             listener.started(total, self.batches.rows, self.state.epoch)
         self._counted = time.perf_counter()
         with listening() as request:
@@ -168,24 +187,34 @@ class Trainer:
     def steps(self, epoch: int, ledger: Ledger) -> Iterator[None]:
         """The steps of an epoch, each taken when it is asked for: whoever iterates may do something in between."""
         state, shown = self.state, time.perf_counter()
+        pace = _Pace(ledger)
         self.objective.train()
         self._walk = self.batches.epoch(epoch, state.position, state.noise.get("epoch"))
         for batch in self._walk:
             if state.step >= self.plan.steps:
                 break
             self._set_rates(state.step)
+            look = self._look(epoch)
             for stepper in self._steppers:
                 if state.step % stepper.phase.every == 0:
                     for parameter in stepper.trained:  # what zero_grad does in many more words
                         parameter.grad = None
+                    for watcher in self._watchers:
+                        watcher.before(state.step, self.objective)
                     loss = stepper.forward(batch)
-                    self._check(loss)
-                    stepper.step(loss, self.plan.clip)
+                    self._check(loss, stepper.forward, batch)
+                    stepper.step(loss, self.plan.clip, look)
+                    for watcher in self._watchers:
+                        watcher.after(state.step)
                     ledger.of(stepper.phase.name).add(loss, len(batch))
+                    if look is not None:
+                        look.at_loss(stepper.phase.name, loss, len(batch))
             state.step += 1
             state.position += 1
             if self._average is not None:
                 self._average.update(state.step)
+            if look is not None:
+                self._seen(look, epoch, pace)
             if time.perf_counter() - shown > SHOW_EVERY:
                 shown = time.perf_counter()
                 for listener in self.listeners:
@@ -197,23 +226,73 @@ class Trainer:
         """The rest of an epoch, and its validation."""
         state, started = self.state, time.perf_counter()
         ledger, epoch = Ledger.from_json(state.sums) if state.sums else Ledger(), state.epoch + 1
+        self._gradients = dict(state.sums.get("gradients", {}))
         before = ledger.rows
         settled = state.step - state.position >= self.plan.warmup.settled_from
         for _ in self.steps(epoch, ledger):
             self._save_if_due(request, ledger)
         took = time.perf_counter() - started
         state.epoch = epoch
-        weights = dict(self._main.phase.warm_up(self.plan.warmup(max(0, state.step - 1))))
-        lr = float(self._main.optimiser.param_groups[0]["lr"])
+        weights, lr = self._weights(), self._lr()
         with nullcontext() if self._average is None else self._average.in_place():
             held_out = self._validate()
+            latents = self._look_at_latents(epoch)
+            self._paint_if_due(epoch)
             is_best = self._is_best(held_out.get("loss"), settled)
         self._count_time()
         pace = (ledger.rows - before) / took
         record = EpochRecord(
-            epoch, state.step, ledger.summary(), held_out, weights, lr, pace, round(state.seconds, 3)
+            epoch, state.step, ledger.summary(), held_out, weights, lr, pace, round(state.seconds, 3),
+            self._gradients, memory(self._device), latents,
         )  # fmt: skip
         return record, is_best
+
+    def _look(self, epoch: int) -> Look | None:
+        """For the step to come: whether, and for what, it is looked at: to be logged, or as the last of its epoch."""
+        state, step = self.state, self.state.step + 1
+        is_last = state.position + 1 == len(self.batches) or step == self.plan.steps
+        is_logged = self.plan.log is not None and self.plan.log.is_due(step, epoch, is_last, self._logged)
+        return Look(is_logged) if is_logged or is_last else None
+
+    def _seen(self, look: Look, epoch: int, pace: _Pace) -> None:
+        """Keep what a step showed, and tell it."""
+        self._gradients = look.gradients
+        if not look.is_logged:
+            return
+        self._logged = time.monotonic()
+        record = StepRecord(
+            epoch, self.state.step, look.figures(), look.gradients, self._weights(), self._lr(), pace(),
+            memory(self._device), round(self.state.seconds + time.perf_counter() - self._counted, 3),
+        )  # fmt: skip
+        for listener in self.listeners:
+            listener.logged(record)
+
+    def _weights(self) -> dict[str, float]:
+        """Those that a warm-up moves, as they were at the last step."""
+        return dict(self._main.phase.warm_up(self.plan.warmup(max(0, self.state.step - 1))))
+
+    def _lr(self) -> float:
+        return float(self._main.optimiser.param_groups[0]["lr"])
+
+    def _look_at_latents(self, epoch: int) -> dict[str, Any]:
+        if self._latents is None or not self._latents.is_due(epoch, self.state.step >= self.plan.steps):
+            return {}
+        self.objective.eval()
+        with torch.random.fork_rng(devices=_cuda(self._device)):
+            return self._latents()
+
+    def _paint_if_due(self, epoch: int) -> None:
+        state, plan = self.state, self.plan
+        if self._paint is None or plan.images is None:
+            return
+        if not plan.images.is_due(state.step, epoch, True, self._painted) and state.step < plan.steps:
+            return
+        self.objective.eval()
+        with torch.random.fork_rng(devices=_cuda(self._device)):
+            pictures = self._paint()
+        self._painted = time.monotonic()
+        for listener in self.listeners:
+            listener.painted(state.step, epoch, pictures)
 
     def _set_rates(self, step: int) -> None:
         factor = self.plan.lr_factor(step / self.plan.steps)
@@ -281,7 +360,7 @@ class Trainer:
             return  # the next step will say where; the last good checkpoint stays
         if self.checkpoints is not None:
             self._count_time()
-            state.sums = {} if ledger is None else ledger.as_json()
+            state.sums = {} if ledger is None else {**ledger.as_json(), "gradients": self._gradients}
             state.noise = {} if self._walk is None else {"epoch": self._walk.noise}
             state.average = {} if self._average is None else self._average.state()
             self.checkpoints.save(
@@ -296,12 +375,28 @@ class Trainer:
         self.state.seconds += now - self._counted
         self._counted = now
 
-    def _check(self, loss: Loss) -> None:
+    def _check(self, loss: Loss, forward: Forward, batch: Batch) -> None:
         """Stop at a non-finite loss, before it reaches the weights (on an accelerator: soon after)."""
         if self._device.type != "cpu" and self.state.step % LOOK_EVERY:
             return
         if not math.isfinite(loss.loss.item()):
-            raise TrainingError(_diagnosis(loss, self.objective, self.state))
+            seen = [said for watcher in self._watchers if (said := watcher.explain(forward, batch))]
+            raise TrainingError("; ".join([_diagnosis(loss, self.objective, self.state), *seen]))
+
+
+@final
+class _Pace:
+    """Rows a second since it was last asked."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._rows, self._since = ledger.rows, time.perf_counter()
+
+    def __call__(self) -> float:
+        rows, now = self._ledger.rows, time.perf_counter()
+        pace = (rows - self._rows) / (now - self._since)
+        self._rows, self._since = rows, now
+        return pace
 
 
 def _diagnosis(loss: Loss, objective: Objective, state: TrainState) -> str:

@@ -26,9 +26,9 @@ from nelbo.evaluate.factor_scores import (
     mutual_information,
     predictability,
 )
-from nelbo.evaluate.latent import ACTIVE
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
 from nelbo.inputs import batches_of
+from nelbo.models.activity import ACTIVE
 from nelbo.registry import register
 
 FEWEST = 2  # that can be told apart

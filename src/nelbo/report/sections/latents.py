@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from nelbo.doctor.wording import count, nats
+from nelbo.models.activity import ACTIVE
 from nelbo.report.charts import rate_bars
 from nelbo.report.html import Markup, element, figure, join, section
 from nelbo.report.maps import latent_map, project
 from nelbo.report.pictures import as_image, strip
 from nelbo.report.subject import Subject
-from nelbo.report.views import ACTIVE
 
 __all__ = ["latent_space", "rates", "traversals"]
 

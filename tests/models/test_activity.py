@@ -7,9 +7,9 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from nelbo.core import Batch
-from nelbo.evaluate.latent import DRAWS, summarise_latents
 from nelbo.likelihoods import BernoulliLikelihood
 from nelbo.models import LatentVariableModel
+from nelbo.models.activity import DRAWS, summarise_latents
 from nelbo.networks import MLP
 from nelbo.posteriors import GaussianPosterior, RelaxedCategoricalPosterior, VonMisesFisherPosterior
 from nelbo.priors import CategoricalPrior, HyperspherePrior, MixturePrior, StandardNormalPrior

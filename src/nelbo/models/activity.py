@@ -17,7 +17,9 @@ from nelbo.distributions.normal import Floored
 from nelbo.models.latent import LatentVariableModel
 
 DRAWS = 20  # of the Monte Carlo KL, a row
-ACTIVE = 0.01  # Burda et al. (2016), section 5.3
+ACTIVE = (
+    0.01  # variance of the posterior mean over data above which a latent is active; Burda et al. (2016), section 5.3
+)
 
 
 @final
@@ -65,6 +67,23 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
         variance_of_means=spread,
         share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
     )
+
+
+@torch.inference_mode()
+def distortion(model: LatentVariableModel, batches: Iterable[Batch]) -> float:
+    """D = -E_q log p(x given z) in nats per datum, one draw of z a row; with the rate R the bound is -(R + D).
+
+    References
+    ----------
+    Alemi et al. (2018), Fixing a broken ELBO, arXiv:1711.00464.
+    """
+    found = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for batch in batches:
+            z, _ = rsample_with_log_prob(model.encode(batch), 1, density=False)
+            found.append(-model.likelihood.log_px(model.prior.code(z), batch)[0].double().cpu())
+    return float(torch.cat(found).mean())
 
 
 @contextmanager
