@@ -17,7 +17,7 @@ from nelbo.evaluate.likelihood import standard_error
 __all__ = ["RATE_RULES"]
 
 FEWEST = 10  # steps of a trial
-LOWERED = 4  # times that a rate is lowered by the factor of a trial
+LOWERED = 6  # times that a rate is lowered by the factor of a trial
 
 
 def learning_rate(patient: Patient) -> Finding | None:
