@@ -107,7 +107,7 @@ def test_sigint_ends_a_training_in_one_line(tmp_path: Path) -> None:
     training.send_signal(signal.SIGINT)
     _, rest = training.communicate(timeout=60)
     assert training.returncode == 130
-    assert rest.splitlines()[-1] == "stopped by Ctrl-C; go on with: nelbo train --resume --run run"
+    assert rest.splitlines()[-1] == "stopped by Ctrl-C, state saved; go on with: nelbo train --resume run"
     assert "Traceback" not in rest
 
 

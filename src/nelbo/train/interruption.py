@@ -17,7 +17,7 @@ class Interrupted(KeyboardInterrupt):
     """A training was asked to end, and its state is saved; `signal` says by what."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         self.signal = number
 
 
