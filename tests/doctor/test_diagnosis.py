@@ -77,6 +77,14 @@ def test_a_fault_of_an_objective_of_the_users_own_is_named_first(trained: Train,
     pasted(diagnosis)
 
 
+@pytest.mark.usefixtures("own_parts")
+def test_a_network_that_cuts_its_input_off_is_named_first(trained: Train) -> None:
+    plugins.load(Path(__file__).with_name("faulty_objectives.py"))
+    diagnosis = examine(trained(network="cut-off-mlp"))
+    assert diagnosis.findings[0].key == "detached-encoder"
+    pasted(diagnosis)
+
+
 def test_a_run_that_broke_off_is_examined_without_a_model(trained: Train, tmp_path: Path) -> None:
     with pytest.raises(TrainingError):
         trained(lr=1e5, optimizer="sgd")

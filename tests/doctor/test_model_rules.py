@@ -57,6 +57,16 @@ def test_two_latents_with_the_same_means_are_duplicates(patient: Patient) -> Non
     assert "--latent 2" in duplicates.remedy
 
 
+def test_a_latent_that_the_decoder_does_not_read_is_named(patient: Patient) -> None:
+    assert patient.model is not None
+    first = next(module for module in patient.model.likelihood.modules() if isinstance(module, nn.Linear))
+    first.weight.data[:, 1] = 0.0
+    dead = found(patient)["dead-latents"]
+    assert dead.severity is WARNING
+    assert dead.figures["latents"] == [1]
+    assert "--latent 2" in dead.remedy
+
+
 def test_variances_beyond_reason_are_told(patient: Patient) -> None:
     encoder(patient).bias.data[3:] += 40.0
     assert found(patient)["log-variance-overflow"].figures["largest_log_variance"] > 30

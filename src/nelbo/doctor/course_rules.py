@@ -44,6 +44,17 @@ def diverged(evidence: Evidence) -> Finding | None:
     return Finding("diverged", FAULT, text, "training diverged", (step,))
 
 
+def overflowed(evidence: Evidence) -> Finding | None:
+    """Training broke off in the KL: the exponential of a log-variance of the codes is larger than every number."""
+    reason = evidence.history.stopped
+    if not reason.startswith(FAILED) or "in the term 'kl'" not in reason:
+        return None
+    step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
+    where = reason.removeprefix(FAILED).partition(", in the term")[0]
+    text = f"The KL was the first term that was not a number ({where.removeprefix('the loss turned non-finite ')})."
+    return Finding("log-variance-overflow", FAULT, text, "the variance of the codes overflowed", (step,))
+
+
 def cut_short(evidence: Evidence) -> Finding | None:
     """The run ended before its plan did."""
     stopped = evidence.history.stopped
@@ -215,4 +226,4 @@ def _with_dropout(evidence: Evidence) -> str:
     return evidence.train(network=f"{network}{',' if ':' in network else ':'}dropout=0.2")
 
 
-COURSE_RULES: tuple[Rule, ...] = (diverged, cut_short, convergence, overfitting, in_sample, copies)
+COURSE_RULES: tuple[Rule, ...] = (diverged, overflowed, cut_short, convergence, overfitting, in_sample, copies)

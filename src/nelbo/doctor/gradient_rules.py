@@ -11,13 +11,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Objective
+from nelbo.core import Batch, Objective, Space
 from nelbo.data import evenly
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
 from nelbo.doctor.patient import Patient, own_noise
 from nelbo.doctor.thresholds import CUT_OFF, EXPLODED, FADED, UNLIKE
-from nelbo.doctor.wording import plain
+from nelbo.doctor.wording import count, plain
 from nelbo.models.latent import LatentVariableModel
 from nelbo.plugins import origin
 from nelbo.train.job import model_of
@@ -27,6 +27,8 @@ __all__ = ["GRADIENT_RULES", "Gradients"]
 BATCHES = 4
 GROUPS = {"posterior": "encoder", "likelihood": "decoder", "prior": "prior"}
 LAYERS = 3  # fewer do not fade
+SOME = 100  # rows
+NAMED = 5  # latents
 
 
 @final
@@ -137,6 +139,43 @@ def detached(patient: Patient) -> Finding | None:
     return Finding("detached-encoder", FAULT, text, "the encoder is cut off", (step,), figures)
 
 
+def unread(patient: Patient) -> Finding | None:
+    """Latents that the decoder does not read: no gradient of log p(x given z) reaches them, in any row.
+
+    Before the first step only a network that cuts its input off the graph has none at all; a latent that training
+    silenced has small gradients still, and none where its weights were held at zero.
+    """
+    before = model_of(patient.initial)
+    if not isinstance(before, LatentVariableModel) or before.prior.space is not Space.REAL or not before.has_density:
+        return None
+    batch = patient.batches("train", SOME)[0]
+    if len(none := _unread(before, batch)) == before.latent:
+        text = "No gradient of log p(x given z) reaches z, for any latent in any row, before the first step already."
+        step = NextStep("Train with a network that does not cut its input off.", patient.case.train(network="mlp"))
+        return Finding("detached-encoder", FAULT, text, "the encoder is cut off", (step,), {"latents": none})
+    none = [] if patient.model is None else _unread(patient.model, batch)
+    if not none or len(none) == before.latent:
+        return None
+    names = ", ".join(map(str, none[:NAMED])) + (", ..." if len(none) > NAMED else "")
+    text = (
+        f"The decoder does not read {count(len(none), 'latent')} of {before.latent} ({names}): the derivative of "
+        "log p(x given z) by them is exactly 0 in every row."
+    )
+    step = NextStep("Leave out what is not read.", patient.evidence.train(latent=before.latent - len(none)))
+    return Finding("dead-latents", WARNING, text, "latents are not read", (step,), {"latents": none})
+
+
+def _unread(model: LatentVariableModel, batch: Batch) -> list[int]:
+    """The latents that have no gradient in any row."""
+    with own_noise(), torch.enable_grad():
+        z = model.encode(batch).sample(torch.Size((1,))).requires_grad_()
+        log_px = model.likelihood.log_px(model.prior.code(z), batch).sum()
+        if not log_px.requires_grad:
+            return list(range(z.shape[-1]))
+        (made,) = torch.autograd.grad(log_px, z, allow_unused=True, materialize_grads=True)
+    return [int(place) for place in (made.abs().amax((0, 1)) == 0).nonzero()[:, 0]]
+
+
 def _flat_gradient(value: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """In float64; what the value does not depend on has the gradient 0."""
     made = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True, materialize_grads=True)
@@ -184,4 +223,4 @@ def _shorter(patient: Patient) -> str:
     return patient.evidence.train(network="mlp", recipe="vae")
 
 
-GRADIENT_RULES: tuple[PatientRule, ...] = (gradients, detached)
+GRADIENT_RULES: tuple[PatientRule, ...] = (gradients, detached, unread)

@@ -1,0 +1,87 @@
+"""Healthy trainings on real data: one half to set the doctor's thresholds on, one half that only tests them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nelbo.data import evenly, load
+
+Values = np.ndarray[Any, Any]
+SETTINGS: Mapping[str, Any] = {"hidden": (128, 64), "batch_size": 64, "lr": 2e-3, "threads": 1, "warmup": "linear:0.1"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Some rows of a data set and a training on them with which nothing is the matter."""
+
+    name: str
+    source: str  # a name, or a file below NELBO_DATA
+    settings: Mapping[str, Any]
+    seeds: int  # the first
+    rows: int = 4_000
+    columns: int | None = None  # of a table, the first so many: the label is no datum
+
+    @property
+    def path(self) -> str:
+        """Where the rows are."""
+        file = Path(os.environ.get("NELBO_DATA", ".")) / self.source
+        return str(file) if file.exists() and file.is_file() else self.source
+
+    def values(self) -> Values:
+        """Evenly spaced rows, [N, ...]."""
+        data = load(self.path)
+        x = data.x[evenly(torch.arange(len(data)), self.rows)]
+        return x.numpy() if x.dim() > 2 else x[:, : self.columns].numpy()
+
+    @property
+    def cells(self) -> int:
+        """Cells of a row."""
+        return int(np.prod(self.values().shape[1:]))
+
+    @property
+    def is_table(self) -> bool:
+        return self.source.endswith((".npz", ".csv"))
+
+
+def write(values: Values, folder: Path) -> Path:
+    """A file of rows as a user would have it: a table as text, images as an array."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if values.ndim > 2:
+        np.save(folder / "images.npy", values)
+        return folder / "images.npy"
+    names = ",".join(f"column{number}" for number in range(values.shape[1]))
+    lines = (",".join("" if np.isnan(cell) else f"{cell:.9g}" for cell in row) for row in values)
+    (folder / "table.csv").write_text("\n".join([names, *lines]) + "\n")
+    return folder / "table.csv"
+
+
+TUNING = (
+    Site("digits", "digits", {**SETTINGS, "latent": 6, "epochs": 120}, 0),
+    Site("vowels", "anomaly/40_vowels.npz", {**SETTINGS, "latent": 4, "epochs": 150}, 0),
+    Site("mnist", "mnist", {**SETTINGS, "binarize": "threshold", "latent": 8, "epochs": 60}, 0),
+)
+TEST = (
+    Site("optdigits", "anomaly/26_optdigits.npz", {**SETTINGS, "latent": 8, "epochs": 80}, 100),
+    Site("satellite", "anomaly/30_satellite.npz", {**SETTINGS, "latent": 4, "epochs": 80}, 100),
+    Site(
+        "fashion-mnist",
+        "fashion-mnist",
+        {**SETTINGS, "binarize": "threshold", "latent": 8, "epochs": 60},
+        100,
+    ),
+    Site(
+        "banknote",
+        "tabular/banknote_authentication.csv",
+        {**SETTINGS, "latent": 2, "epochs": 150},
+        100,
+        columns=4,
+    ),
+)
+HALVES = {"tuning": TUNING, "test": TEST}
