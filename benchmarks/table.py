@@ -22,6 +22,10 @@ Each is a command, run by hand on a quiet machine; `--record` keeps its figures.
   pythae's `get_nll`, and against the machine's own rate for products of [1000, 512] by [512, 784].
 - `python benchmarks/many_samples.py`: K = 5,000 importance samples of 10,000 MNIST images, 784-200-200-50: minutes and
   memory are to stay below their bars, the share of the machine's rate above.
+- `python benchmarks/monitoring.py`: a training that is followed as by default against one that nobody follows.
+- `python benchmarks/crashes.py`: trainings killed at random instants, whose resumed weights have to be those of an
+  uninterrupted one, bit for bit.
+- `python benchmarks/faults.py test`: trainings broken on purpose, and whether `nelbo doctor` names the cause first.
 - `python benchmarks/startup.py`: how long the program takes to answer.
 
 Ratios are of speeds, above 1 where nelbo is the faster one, with a 95 % interval in brackets whose lower end has to
@@ -32,6 +36,9 @@ TITLES = {
     "throughput": "Training throughput",
     "evaluation": "Likelihood evaluation",
     "many_samples": "Five thousand importance samples",
+    "monitoring": "What monitoring costs",
+    "crashes": "A thousand kills",
+    "faults": "Planted faults",
     "startup": "Start",
 }
 
@@ -49,7 +56,17 @@ def _section(name: str, title: str) -> str:
         f"{record['date']}, commit `{record['commit']}`, torch {versions['torch']}, {record['threads']} of "
         f"{machine['cores']} cores ({machine['cpu']})."
     )
-    return f"## {title}\n\n{_figures(record['figures'])}\n\n{where}\n"
+    matrix = f"{_matrix(record['rows'])}\n\n" if "rows" in record else ""
+    return f"## {title}\n\n{_figures(record['figures'])}\n\n{matrix}{where}\n"
+
+
+def _matrix(rows: list[dict[str, Any]]) -> str:
+    """Each fault, how often its cause came first, and what came first otherwise."""
+    lines = ["| planted | trainings | cause first | first findings |", "|---|---:|---:|---|"]
+    for row in rows:
+        first = ", ".join(f"{key} {number}" for key, number in sorted(row["first"].items(), key=lambda x: -x[1]))
+        lines.append(f"| {row['fault']} | {row['trainings']} | {row['right']} | {first} |")
+    return "\n".join(lines)
 
 
 def _figures(figures: list[dict[str, Any]]) -> str:

@@ -46,15 +46,10 @@ class TrainerLoop:
         state.epoch += 1
         took = time.perf_counter() - self._started
         state.seconds += took
+        latents = trainer.look_at_latents(state.epoch) if trainer.listeners else {}
         record = EpochRecord(
-            state.epoch,
-            state.step,
-            self._ledger.summary(),
-            {},
-            1.0,
-            trainer.plan.lr,
-            self._ledger.rows / took,
-            round(state.seconds, 3),
-        )
+            state.epoch, state.step, self._ledger.summary(), {}, {"beta": 1.0}, trainer.plan.lr,
+            self._ledger.rows / took, round(state.seconds, 3), {}, {}, latents,
+        )  # fmt: skip
         for listener in trainer.listeners:
             listener.finished_epoch(record, False)

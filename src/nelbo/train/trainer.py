@@ -236,7 +236,7 @@ class Trainer:
         weights, lr = self._weights(), self._lr()
         with nullcontext() if self._average is None else self._average.in_place():
             held_out = self._validate()
-            latents = self._look_at_latents(epoch)
+            latents = self.look_at_latents(epoch)
             self._paint_if_due(epoch)
             is_best = self._is_best(held_out.get("loss"), settled)
         self._count_time()
@@ -274,7 +274,8 @@ class Trainer:
     def _lr(self) -> float:
         return float(self._main.optimiser.param_groups[0]["lr"])
 
-    def _look_at_latents(self, epoch: int) -> dict[str, Any]:
+    def look_at_latents(self, epoch: int) -> dict[str, Any]:
+        """What the latents do, where it is time to look, after an epoch; else nothing."""
         if self._latents is None or not self._latents.is_due(epoch, self.state.step >= self.plan.steps):
             return {}
         self.objective.eval()
