@@ -251,7 +251,7 @@ def test_ctrl_c_says_how_to_go_on_with_the_plugin(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("nelbo.run.fit", interrupted)
     outcome = call("train", "digits", *TINY, "--plugin", prior, "--prior", "skewed", "--run", "run")
     assert outcome.status == 130
-    assert f"nelbo train --resume --run run --plugin {prior}\n" in outcome.err
+    assert f"nelbo train --resume run --plugin {prior}\n" in outcome.err
 
 
 def test_a_plugin_that_is_not_there_is_refused() -> None:

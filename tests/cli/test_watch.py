@@ -38,7 +38,7 @@ def aged(folder: Path, seconds: float) -> None:
 
 
 def test_a_frame_shows_the_last_figures(digits_run: Path) -> None:
-    out = succeed("watch", digits_run, "--once").out
+    out = " ".join(succeed("watch", digits_run, "--once").out.split())  # lines are folded to the terminal
     last = Run(digits_run).metrics()[-1]
     for word in ("complete: all", "epoch 2/2", f"{last['train']['bound']:.2f}", f"{last['validation']['kl']:.2f}"):
         assert word in out
