@@ -141,7 +141,7 @@ def matrix(chosen: list[Case], known: Mapping[str, list[str]]) -> dict[str, Any]
     named = sum(faulty) / max(1, len(faulty))
     false = sum(alarms) / max(1, len(alarms))
     return {
-        "rows": [
+        "matrix": [
             {"fault": name, "trainings": len(right[name]), "right": sum(right[name]), "first": dict(counts)}
             for name, counts in first.items()
         ],

@@ -56,7 +56,7 @@ def _section(name: str, title: str) -> str:
         f"{record['date']}, commit `{record['commit']}`, torch {versions['torch']}, {record['threads']} of "
         f"{machine['cores']} cores ({machine['cpu']})."
     )
-    matrix = f"{_matrix(record['rows'])}\n\n" if "rows" in record else ""
+    matrix = f"{_matrix(record['matrix'])}\n\n" if "matrix" in record else ""
     return f"## {title}\n\n{_figures(record['figures'])}\n\n{matrix}{where}\n"
 
 
