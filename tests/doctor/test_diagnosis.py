@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import torch
 import typer
+from torch import nn
 
 from nelbo import plugins
 from nelbo.cli.app import app
+from nelbo.core import Objective
 from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_findings
 from nelbo.errors import TrainingError
 from nelbo.refit import fit_prior
 from nelbo.report import write_report
 from nelbo.run import Run
 from nelbo.settings import resolve
+from nelbo.train.job import Job, model_of
 
 from .conftest import ROWS, healthy_rows, written
 
@@ -89,7 +92,27 @@ def test_a_run_that_broke_off_is_examined_without_a_model(trained: Train, tmp_pa
     with pytest.raises(TrainingError):
         trained(lr=1e5, optimizer="sgd")
     diagnosis = examine(Run(tmp_path / "run"))
-    assert [found.key for found in diagnosis.findings][:2] == ["learning-rate-high", "diverged"]
+    keys = [found.key for found in diagnosis.findings]
+    assert keys[0] == "learning-rate-high"
+    assert "diverged" in keys
+    pasted(diagnosis)
+
+
+def test_a_run_whose_codes_overflowed_says_so(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Job.build
+
+    def spoilt(job: Job, *arguments: Any) -> Objective:
+        objective = build(job, *arguments)
+        last = [module for module in model_of(objective).posterior.modules() if isinstance(module, nn.Linear)][-1]
+        last.bias.data[len(last.bias) // 2 :] = 100.0  # log-variances
+        return objective
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "build", spoilt)
+        with pytest.raises(TrainingError, match="in the term 'likelihood' and in 'kl'"):
+            trained()
+    diagnosis = examine(Run(tmp_path / "run"))
+    assert diagnosis.findings[0].key == "log-variance-overflow"
     pasted(diagnosis)
 
 

@@ -47,11 +47,11 @@ def diverged(evidence: Evidence) -> Finding | None:
 def overflowed(evidence: Evidence) -> Finding | None:
     """Training broke off in the KL: the exponential of a log-variance of the codes is larger than every number."""
     reason = evidence.history.stopped
-    if not reason.startswith(FAILED) or "in the term 'kl'" not in reason:
+    if not reason.startswith(FAILED) or "'kl'" not in reason.partition(";")[0]:
         return None
     step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
     where = reason.removeprefix(FAILED).partition(", in the term")[0]
-    text = f"The KL was the first term that was not a number ({where.removeprefix('the loss turned non-finite ')})."
+    text = f"The KL was among the terms that were not a number ({where.removeprefix('the loss turned non-finite ')})."
     return Finding("log-variance-overflow", FAULT, text, "the variance of the codes overflowed", (step,))
 
 

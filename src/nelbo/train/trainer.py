@@ -401,13 +401,14 @@ class _Pace:
 
 
 def _diagnosis(loss: Loss, objective: Objective, state: TrainState) -> str:
-    """Where a non-finite loss appeared: epoch, step, term, and parameter if one is to blame."""
+    """Where a non-finite loss appeared: epoch, step, terms, and parameter if one is to blame."""
     terms = [name for name, part in loss.parts.items() if not bool(torch.isfinite(part).all())]
     bad = _non_finite(objective)
     where = f"parameter {bad[0]!r} holds NaN or infinity" if bad else f"{_largest(objective)}"
     return (
         f"the loss turned non-finite in epoch {state.epoch + 1}, step {state.step + 1}, in the term "
-        f"{terms[0] if terms else 'loss'!r}; {where}; lower --lr or add --clip 100 (the last good checkpoint is kept)"
+        f"{' and in '.join(map(repr, terms or ['loss']))}; {where}; lower --lr or add --clip 100 (the last good "
+        "checkpoint is kept)"
     )
 
 
