@@ -13,7 +13,18 @@ import torch
 from torch import Tensor
 
 from nelbo.errors import StorageError
-from nelbo.storage import digest, read_json, read_tensors, write_bytes, write_json, write_tensors, write_text
+from nelbo.storage import (
+    append_lines,
+    digest,
+    keep_lines,
+    read_json,
+    read_lines,
+    read_tensors,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def tensors() -> dict[str, Tensor]:
@@ -209,3 +220,22 @@ def test_a_write_that_is_interrupted_leaves_the_old_file(tmp_path: Path, monkeyp
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["w.bin"]
+
+
+def test_lines_are_kept_added_and_read_up_to_the_first_that_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    keep_lines(path, bool)
+    append_lines(path, [{"step": step} for step in range(5)])
+    with path.open("ab") as file:
+        file.write(b'{"step": 5}\n\xff\xfe12')
+    assert [line["step"] for line in read_lines(path)] == list(range(6))
+    keep_lines(path, lambda line: line["step"] != 2)
+    assert path.read_text().splitlines() == [f'{{"step": {step}}}' for step in (0, 1, 3, 4, 5)]
+
+
+def test_of_a_long_file_the_last_whole_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    append_lines(path, [{"step": step} for step in range(100)])
+    assert [line["step"] for line in read_lines(path, last=45)] == [97, 98, 99]
+    assert len(read_lines(path, last=10**6)) == 100
+    assert read_lines(tmp_path / "none.jsonl", last=40) == []

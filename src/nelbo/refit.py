@@ -18,6 +18,7 @@ from nelbo.data import Batches
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.errors import ConfigError, RunError
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import apart
 from nelbo.objectives import AggregatePosterior
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import parse_part, spec_of
@@ -138,7 +139,7 @@ def fit_prior(
     }
     temporary = folder.with_name(f".{folder.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
-        with threads(job.settings.threads), torch.random.fork_rng(devices=_cuda()):
+        with threads(job.settings.threads), apart():
             trainer = _trainer(job, model, temporary, epochs, config["fit"], patience, listeners)
             torch.manual_seed(seed + 1)
             state = trainer.fit()
@@ -254,7 +255,3 @@ def _mean(values: Tensor | None) -> float | None:
 
 def _error(values: Tensor | None) -> float | None:
     return None if values is None or len(values) < 2 else float(values.std() / math.sqrt(len(values)))
-
-
-def _cuda() -> list[int]:
-    return [torch.cuda.current_device()] if torch.cuda.is_available() else []

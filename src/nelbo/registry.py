@@ -11,10 +11,11 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
@@ -175,6 +176,29 @@ def parse_part(text: str, typed: bool = True) -> tuple[str, dict[str, Any]]:
             raise ConfigError(f"{text!r} gives {key or 'a value'!r} twice; keep one")
         options[key] = _typed(value) if typed else value.split("+")
     return name, options
+
+
+class Quantity(NamedTuple):
+    """A number and the unit it was written with."""
+
+    number: float
+    unit: str
+
+
+def parse_quantity(text: str, units: Collection[str]) -> Quantity | None:
+    """A finite number above 0 with one of some units behind it, as `10min`; None for anything else.
+
+    The empty unit among them allows a bare number.
+    """
+    word = text.strip()
+    for unit in units:
+        try:
+            number = float(word.removesuffix(unit)) if word.endswith(unit) else math.nan
+        except ValueError:
+            continue
+        if 0 < number < math.inf:
+            return Quantity(number, unit)
+    return None
 
 
 def _typed(word: str) -> Any:

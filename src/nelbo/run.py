@@ -22,13 +22,14 @@ from nelbo.core import Model
 from nelbo.data import Data, DataSpec
 from nelbo.data.datasets import NAMES
 from nelbo.errors import ConfigError, RunError, StorageError, TrainingError
+from nelbo.noise import apart
 from nelbo.registry import build, spec_of
 from nelbo.settings import Settings, resolve
-from nelbo.storage import digest, read_json, read_tensors, sweep, write_json, write_tensors
+from nelbo.storage import digest, read_json, read_lines, read_tensors, sweep, write_json, write_tensors
 from nelbo.train.images import ImagesFolder, Painter
 from nelbo.train.job import Job, model_of, prepare, train
 from nelbo.train.loggers import open_loggers
-from nelbo.train.monitor import Listener, MetricsFile, StepsFile, read_metrics
+from nelbo.train.monitor import Listener, MetricsFile, StepsFile
 
 MODEL_FORMAT = 1
 FAILED = "failed: "  # how the reason of a training that could not go on starts
@@ -82,11 +83,11 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """One record an epoch."""
-        return read_metrics(self.metrics_file)
+        return read_lines(self.metrics_file)
 
     def steps(self) -> list[dict[str, Any]]:
         """One record for each step that was looked at."""
-        return read_metrics(self.steps_file)
+        return read_lines(self.steps_file)
 
     def state(self) -> dict[str, Any]:
         """How the training ended; empty while it has not."""
@@ -181,6 +182,11 @@ def fit(
     run.write_model(model_of(objective), job.spec)
     run.write_state(state.as_json())
     return run
+
+
+def last_of(records: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    """The last figures of a kind that not every epoch has, as `latents`; empty where there are none."""
+    return next((dict(record[name]) for record in reversed(records) if record.get(name)), {})
 
 
 @final
@@ -281,7 +287,7 @@ def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) ->
     if int(config.get("format", 0)) > MODEL_FORMAT:
         raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
     plugins.require(config.get("plugins", ()), str(folder.parent if folder.name == "model" else folder))
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
+    with apart():  # initial weights are drawn, then overwritten
         model: Model = build(config["spec"], networks)
     weights, _ = read_tensors(folder / "model.safetensors")
     if config.get("weights_sha256") not in {None, digest(weights)}:

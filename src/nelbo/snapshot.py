@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from nelbo.run import FAILED, Run
+from nelbo.run import FAILED, Run, last_of
+from nelbo.storage import read_lines
 
 SILENT = 60.0  # seconds without a write after which a training may have died, if its records come oftener
 LONG_BREAK = 5  # times the longest pause between its last records
@@ -68,7 +68,7 @@ def snapshot(run: Run) -> Snapshot:
         If its `config.json` or `state.json` is damaged.
     """
     config, state = run.config(), run.state()
-    settings, epochs, looks = config["settings"], run.metrics(), _tail(run.steps_file)
+    settings, epochs, looks = config["settings"], run.metrics(), read_lines(run.steps_file, TAIL)
     last = epochs[-1] if epochs else {}
     look = looks[-1] if looks else {}
     newest = look if look.get("step", 0) > last.get("step", 0) else last
@@ -103,7 +103,7 @@ def snapshot(run: Run) -> Snapshot:
         lr=newest.get("lr"),
         gradients=newest.get("gradients", {}),
         memory=newest.get("memory", {}),
-        latents=next((record["latents"] for record in reversed(epochs) if record.get("latents")), {}),
+        latents=last_of(epochs, "latents"),
         curves={part: _curves(epochs, part) for part in ("train", "validation")},
     )
 
@@ -153,21 +153,3 @@ def _curves(records: Sequence[Mapping[str, Any]], part: str) -> dict[str, list[f
     recent = records[-CURVE:]
     names = recent[-1].get(part, {}) if recent else {}
     return {name: [record.get(part, {}).get(name) for record in recent] for name in names}
-
-
-def _tail(path: Path) -> list[dict[str, Any]]:
-    """The last records of a file that may be long; a line that is cut off at either end is left out."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL))
-            lines = file.read().decode(errors="replace").split("\n")
-    except FileNotFoundError:
-        return []
-    records = []
-    for line in lines[1 if size > TAIL else 0 : -1]:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return [record for record in records if isinstance(record, dict)]

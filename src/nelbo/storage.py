@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,57 @@ def read_json(path: Path) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as problem:
         raise StorageError(
             f"{path} is damaged (not JSON: {problem}); restore it from a copy or train again"
+        ) from problem
+
+
+def read_lines(path: Path, last: int | None = None) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; one that a crash cut off, or that is not ours, ends the reading.
+
+    Parameters
+    ----------
+    last
+        Bytes at the end of a file that may be long; by default all of it.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = 0 if last is None else max(0, size - last)
+            file.seek(start)
+            lines = file.read().decode(errors="replace").split("\n")
+    except FileNotFoundError:
+        return []
+    records: list[dict[str, Any]] = []
+    for line in lines[1 if start else 0 :]:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break
+        if not isinstance(record, dict):  # a number that was cut off is one still
+            break
+        records.append(record)
+    return records
+
+
+def keep_lines(path: Path, is_kept: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Leave only some records in a file of JSON lines, which is made if there is none."""
+    kept = [json.dumps(record) for record in read_lines(path) if is_kept(record)]
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
+def append_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Add records to a file of JSON lines.
+
+    Raises
+    ------
+    StorageError
+        If the place cannot be written.
+    """
+    try:
+        with path.open("a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+    except OSError as problem:
+        raise StorageError(
+            f"cannot write {path}: {problem.strerror or problem}; free some space and go on with --resume"
         ) from problem
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nelbo.train.tape.taping import read_lines
+from nelbo.storage import read_lines
 
 from .conftest import TINY, call, refuse, succeed
 

@@ -8,33 +8,15 @@ import pytest
 import torch
 
 from nelbo.core import SinglePhase
-from nelbo.errors import CompositionError, ConfigError
+from nelbo.errors import CompositionError
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
-from nelbo.train.job import dry_run, model_of, parse_duration, threads, train
+from nelbo.train.job import dry_run, model_of, threads, train
 from zoo import SMALL, rows_of
 
 
 def job(data: str = "real", **settings: Any) -> Job:
     return prepare(resolve({**SMALL, "epochs": None}, {"source": data}, settings), rows_of(data))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("1.5min", 90), ("2h", 7200), (" 10min ", 600), ("0.5s", 0.5)],
-)
-def test_durations_are_read_with_their_unit(text: str, seconds: float) -> None:
-    assert parse_duration(text) == pytest.approx(seconds)
-
-
-def test_no_limit_is_no_limit() -> None:
-    assert parse_duration(None) is None
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-5", "0", "5 days", "min", "nan"])
-def test_what_is_not_a_duration_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"write e\.g\. 90s, 10min or 2h"):
-        parse_duration(text)
 
 
 def test_open_settings_are_settled() -> None:

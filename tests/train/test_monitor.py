@@ -11,7 +11,8 @@ import torch
 
 from nelbo.core import Loss
 from nelbo.errors import StorageError
-from nelbo.train.monitor import FOLD, EpochRecord, Ledger, MetricsFile, read_metrics
+from nelbo.storage import read_lines
+from nelbo.train.monitor import FOLD, EpochRecord, Ledger, MetricsFile
 
 
 def losses(beta: float) -> tuple[list[Loss], np.ndarray, np.ndarray]:
@@ -70,7 +71,7 @@ def test_epochs_that_are_done_again_are_dropped(tmp_path: Path) -> None:
     for epoch in (1, 2, 3):
         file.finished_epoch(record(epoch), True)
     file.started(4, 10, 2)
-    assert [line["epoch"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [1, 2]
+    assert [line["epoch"] for line in read_lines(tmp_path / "metrics.jsonl")] == [1, 2]
 
 
 @pytest.mark.parametrize("length", range(1, 60, 7))
@@ -78,13 +79,13 @@ def test_a_last_line_that_was_cut_off_is_not_read_and_not_kept(tmp_path: Path, l
     path = tmp_path / "metrics.jsonl"
     whole = json.dumps(record(1).as_json()) + "\n"
     path.write_text(whole + json.dumps(record(2).as_json())[:length])
-    assert [line["epoch"] for line in read_metrics(path)] == [1]
+    assert [line["epoch"] for line in read_lines(path)] == [1]
     MetricsFile(path).started(4, 10, 2)
     assert path.read_text() == whole
 
 
 def test_no_file_is_no_records(tmp_path: Path) -> None:
-    assert read_metrics(tmp_path / "metrics.jsonl") == []
+    assert read_lines(tmp_path / "metrics.jsonl") == []
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:

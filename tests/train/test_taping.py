@@ -15,12 +15,12 @@ from nelbo.core import Batch, Loss, Objective, SinglePhase
 from nelbo.errors import TrainingError
 from nelbo.run import fit
 from nelbo.settings import resolve
+from nelbo.storage import read_lines
 from nelbo.train import Job, prepare, train
 from nelbo.train.job import make_trainer
 from nelbo.train.monitor import Watcher
 from nelbo.train.rhythm import Rhythm
 from nelbo.train.tape import Taping
-from nelbo.train.tape.taping import read_lines
 from zoo import SMALL, rows_of
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nelbo.apps.noise import own_noise
 from nelbo.apps.save import Result
 from nelbo.core import Model
 from nelbo.data import Data
@@ -18,6 +17,7 @@ from nelbo.data.raw import Array
 from nelbo.data.raw import Codes as Integers
 from nelbo.errors import ConfigError
 from nelbo.inputs import batches_of
+from nelbo.noise import mixed_seed, own_noise
 from nelbo.train.job import Job, threads
 
 __all__ = ["Codes", "encode"]
@@ -99,7 +99,7 @@ def encode(
     data = job.data if data is None else data
     rows = torch.arange(len(data)) if rows is None else rows
     means, sigmas, drawn = [], [], []
-    with threads(job.settings.threads), own_noise(seed):
+    with threads(job.settings.threads), own_noise(mixed_seed(seed, 0)):
         for batch in batches_of(job, data, rows).fixed():
             q = model.encode(batch)
             means.append(q.mean.cpu())

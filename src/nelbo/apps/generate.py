@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from nelbo.apps.images import grid, to_unit
-from nelbo.apps.noise import own_noise
 from nelbo.apps.save import Result, cell_names
 from nelbo.core import Model
 from nelbo.data import one_hot
 from nelbo.data.raw import Array
 from nelbo.data.spec import DataSpec
 from nelbo.errors import ConfigError, unknown
+from nelbo.noise import mixed_seed, own_noise
 from nelbo.train.job import Job, threads
 
 __all__ = ["Samples", "sample"]
@@ -92,7 +92,7 @@ def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False,
     contexts = None if codes is None else one_hot(codes, job.spec.context)
     with threads(job.settings.threads):
         for chunk, start in enumerate(range(0, n, CHUNK)):
-            with own_noise(seed, chunk):
+            with own_noise(mixed_seed(seed, chunk)):
                 if contexts is None:
                     px = model.sample(min(CHUNK, n - start))
                 else:

@@ -300,12 +300,11 @@ def train(
     from nelbo.train.loggers import require
 
     require(job.settings.log)
-    _painter(job)
-    rhythm = _tape_rhythm(job, every)
+    painter, rhythm = _painter(job), _tape_rhythm(job, every)
     make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
     say(f"run: {folder}")
-    _finish(_fit(job, folder, plugin, rhythm), job, json)
+    _finish(_fit(job, folder, plugin, rhythm, painter), job, json)
 
 
 _NO_SETTINGS = frozenset(
@@ -347,7 +346,7 @@ def _resume(
     job = reopen(run)
     rhythm = _tape_rhythm(job, every)
     _introduce(job)
-    _finish(_fit(job, folder, plugin, rhythm, resume=True, checkpoint=checkpoint), job, json)
+    _finish(_fit(job, folder, plugin, rhythm, _painter(job), resume=True, checkpoint=checkpoint), job, json)
 
 
 def _tape_rhythm(job: Job, every: str | None) -> Rhythm | None:
@@ -376,6 +375,7 @@ def _fit(
     folder: Path,
     plugin: list[Path] | None,
     rhythm: Rhythm | None,
+    painter: Painter | None,
     *,
     resume: bool = False,
     checkpoint: str | None = None,
@@ -387,7 +387,7 @@ def _fit(
     try:
         with following() as listener, taping or nullcontext():
             listeners = [listener] if taping is None else [listener, taping]
-            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=_painter(job))
+            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
         say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from nelbo.data.sources import Data
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import NoTransform, Transform
 from nelbo.errors import ConfigError, DataError
+from nelbo.noise import mixed_seed
 
 __all__ = ["Batches"]
 
@@ -192,5 +192,4 @@ def _factor(scale: Tensor, device: torch.device) -> Tensor | float:
 
 def _generator(device: torch.device | str, seed: int, epoch: int, stream: int) -> torch.Generator:
     """A generator of its own for each (seed, epoch, stream), mixed so that near seeds give unlike streams."""
-    mixed = np.random.SeedSequence((seed % 2**64, epoch, stream)).generate_state(1, np.uint64)
-    return torch.Generator(device=device).manual_seed(int(mixed[0] >> np.uint64(1)))
+    return torch.Generator(device=device).manual_seed(mixed_seed(seed, epoch, stream))

@@ -84,7 +84,7 @@ class Case:
     @cached_property
     def eigenvalues(self) -> Tensor:
         """Of the covariance of what a network sees, the largest first, [min(N, D)]; at most a thousand rows of them."""
-        some = self.scaled[torch.linspace(0, len(self.scaled) - 1, min(len(self.scaled), 1_000)).round().long()]
+        some = evenly(self.scaled, 1_000)
         if some.shape[1] <= len(some):
             some = self.scaled[: 20 * 1_000]
             found = torch.linalg.eigvalsh(torch.cov(some.T, correction=0).reshape(some.shape[1], some.shape[1]))

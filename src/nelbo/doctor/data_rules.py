@@ -13,7 +13,7 @@ from nelbo.data.duplicates import copies
 from nelbo.data.infer import some_names
 from nelbo.data.spec import CONTINUOUS
 from nelbo.doctor.case import Case
-from nelbo.doctor.finding import REMARK, WARNING, Finding, NextStep, Severity
+from nelbo.doctor.finding import REMARK, WARNING, Finding, NextStep
 from nelbo.doctor.thresholds import (
     FAR_FROM_UNIT,
     KURTOSIS_MUCH,
@@ -172,7 +172,7 @@ def leakage(case: Case) -> Finding | None:
     )
     sequential = NextStep("Let the last rows of the file be the test rows.", case.train(split="sequential"))
     figures = {"share": share, "expected": expected, "standard_error": error}
-    severity = Severity.WARNING
+    severity = WARNING
     return Finding("leakage", severity, text, "test rows nearly repeat training rows", (sequential,), figures)
 
 

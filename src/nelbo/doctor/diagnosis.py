@@ -11,22 +11,15 @@ from typing import Any, final
 from nelbo.doctor.case import Case
 from nelbo.doctor.commands import resume_command
 from nelbo.doctor.course_rules import COURSE_RULES
-from nelbo.doctor.data_rules import (
-    DATA_RULES,
-    CaseRule,
-    constant_columns,
-    heavy_tails,
-    unscaled_columns,
-    wrong_likelihood,
-)  # fmt: skip
+from nelbo.doctor.data_rules import DATA_RULES
 from nelbo.doctor.evidence import Evidence
 from nelbo.doctor.figure_rules import FIGURE_RULES
-from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep, Severity, merged, ranked
+from nelbo.doctor.finding import FAULT, GOOD, WARNING, Finding, NextStep, merged, ranked
 from nelbo.doctor.gradient_rules import GRADIENT_RULES
 from nelbo.doctor.model_rules import MODEL_RULES
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES, PatientRule
 from nelbo.doctor.patient import Patient
-from nelbo.doctor.preflight import fixed_variance, heavy_beta, long_warm_up, preflight
+from nelbo.doctor.preflight import PLAN_RULES, fixed_variance, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
 from nelbo.models.latent import LatentVariableModel
@@ -38,11 +31,6 @@ from nelbo.train.job import Job, prepare, threads
 __all__ = ["Diagnosis", "examine", "examine_data", "keep", "kept_findings", "of_files", "of_plan"]
 
 PATIENT_RULES: tuple[PatientRule, ...] = (*OBJECTIVE_RULES, *MODEL_RULES, *GRADIENT_RULES, *RATE_RULES)
-
-
-PLAN_RULES: tuple[CaseRule, ...] = (
-    wrong_likelihood, constant_columns, heavy_tails, unscaled_columns, heavy_beta, fixed_variance, long_warm_up,
-)  # fmt: skip
 
 
 @final
@@ -58,7 +46,7 @@ class Diagnosis:
     @property
     def is_healthy(self) -> bool:
         """Whether nothing is worse than a remark."""
-        return all(found.severity < Severity.WARNING for found in self.findings)
+        return all(found.severity < WARNING for found in self.findings)
 
     def as_json(self) -> dict[str, Any]:
         """One plain object."""
@@ -101,7 +89,7 @@ def examine(run: Run) -> Diagnosis:
             _noise(patient),
             of_files(evidence),
         )
-    told = [one for one in ranked(found) if one.severity > Severity.GOOD]
+    told = [one for one in ranked(found) if one.severity > GOOD]
     return Diagnosis(str(run.folder), tuple(told), time.perf_counter() - started, _weights(run))
 
 
@@ -131,7 +119,7 @@ def examine_data(settings: Settings) -> Diagnosis:
         brief = Case(Job(shown, job.data, job.split, job.transform, job.spec, job.objective_spec))
         found += [one for rule in DATA_RULES if (one := rule(brief)) is not None]
         found += preflight(case)
-    told = [one for one in ranked(merged(found)) if one.severity > Severity.GOOD]
+    told = [one for one in ranked(merged(found)) if one.severity > GOOD]
     return Diagnosis(settings.source, tuple(told), time.perf_counter() - started)
 
 

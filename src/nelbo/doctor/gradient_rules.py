@@ -15,10 +15,12 @@ from nelbo.core import Batch, Objective, Space
 from nelbo.data import evenly
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
-from nelbo.doctor.patient import Patient, own_noise
+from nelbo.doctor.patient import Patient
 from nelbo.doctor.thresholds import CUT_OFF, EXPLODED, FADED, UNLIKE
 from nelbo.doctor.wording import count, plain
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
+from nelbo.objectives.elbo import AnalyticKL
 from nelbo.plugins import origin
 from nelbo.train.job import model_of
 
@@ -120,7 +122,7 @@ def detached(patient: Patient) -> Finding | None:
         loss = objective.phases[0](batch).loss
     with own_noise():
         terms = model.terms(batch, analytic=True)
-    kl = (terms.log_px - terms.log_weights).mean() if terms.kl is None else terms.kl.sum(0).mean()
+    kl = AnalyticKL()(terms).mean()
     if not loss.requires_grad:
         return None
     made, *own = (_flat_gradient(value, weights) for value in (loss, -terms.log_px.mean(), kl))

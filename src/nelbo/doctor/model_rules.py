@@ -9,10 +9,11 @@ from torch import Tensor
 
 from nelbo.core import Space
 from nelbo.data import Kind
+from nelbo.doctor.course_rules import smaller
 from nelbo.doctor.figure_rules import revive
-from nelbo.doctor.finding import FAULT, REMARK, WARNING, Finding, NextStep, Severity
+from nelbo.doctor.finding import FAULT, REMARK, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
-from nelbo.doctor.patient import Patient, own_noise
+from nelbo.doctor.patient import Patient
 from nelbo.doctor.thresholds import (
     AT_FLOOR_MUCH,
     COLLAPSED,
@@ -34,6 +35,7 @@ from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.measures.gap import gaps
 from nelbo.evaluate.ranks import FEWEST, pooled, uniform_ranks
 from nelbo.models.activity import ACTIVE
+from nelbo.noise import own_noise
 
 __all__ = ["MODEL_RULES"]
 
@@ -229,11 +231,8 @@ def generalisation(patient: Patient) -> Finding | None:
         f"The bound is {nats(gap)} nats (standard error {nats(error)}) higher on training rows than on "
         f"{patient.held_out} rows."
     )
-    from nelbo.doctor.course_rules import smaller
-
     figures = {"gap": gap, "standard_error": error}
-    severity = Severity.WARNING
-    return Finding("overfitting", severity, text, "overfits", (smaller(patient.evidence),), figures)
+    return Finding("overfitting", WARNING, text, "overfits", (smaller(patient.evidence),), figures)
 
 
 @torch.inference_mode()

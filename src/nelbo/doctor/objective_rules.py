@@ -11,6 +11,7 @@ from torch import nn
 
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.patient import ROWS, Patient
+from nelbo.doctor.preflight import heavy_beta
 from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
@@ -93,8 +94,6 @@ def weight_of_the_kl(patient: Patient) -> Finding | None:
 
 def beta(patient: Patient) -> Finding | None:
     """A beta as large as the number of dimensions."""
-    from nelbo.doctor.preflight import heavy_beta
-
     return heavy_beta(patient.case)
 
 

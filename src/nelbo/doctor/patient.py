@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -17,11 +15,13 @@ from nelbo.distributions.normal import Floored
 from nelbo.doctor.case import Case
 from nelbo.doctor.evidence import Evidence
 from nelbo.inputs import batches_of
-from nelbo.models.activity import LatentSummary, summarise_latents
+from nelbo.models.activity import LatentSummary, of_log_variances, summarise_latents
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
+from nelbo.objectives.elbo import AnalyticKL
 from nelbo.train.job import Job, model_of
 
-__all__ = ["Latents", "Patient", "Terms", "own_noise"]
+__all__ = ["Latents", "Patient", "Terms"]
 
 ROWS = 500  # rows of a part that are looked at
 CHUNK = 250
@@ -113,9 +113,8 @@ class Patient:
         with torch.inference_mode(), own_noise():
             for batch in self.batches(part, most):
                 terms = self.model.terms(batch, analytic=True)
-                rate = terms.log_px - terms.log_weights if terms.kl is None else terms.kl.sum(0)
                 log_px.append(terms.log_px.mean(0).double())
-                kl.append(rate.mean(0).expand(len(batch)).double())
+                kl.append(AnalyticKL()(terms).expand(len(batch)).double())
         return Terms(torch.cat(log_px), torch.cat(kl))
 
     @cached_property
@@ -132,38 +131,15 @@ class Patient:
         if self.model is None:
             return None
         batches = self.batches(self.held_out)
-        with _largest_log_variance(self.model) as largest:
+        with of_log_variances(self.model, _largest) as found:
             summary = summarise_latents(self.model, batches)
         with torch.inference_mode():
             means = torch.cat([self.model.encode(batch).mean for batch in batches]).double()
+        largest = {name: max(values) for name, values in found.items()}
         where, value = max(largest.items(), key=lambda item: item[1], default=("", -float("inf")))
         return Latents(means, summary, value, where)
 
 
-@contextmanager
-def own_noise() -> Iterator[None]:
-    """Noise that is the same each time and leaves the caller's alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
-@contextmanager
-def _largest_log_variance(model: LatentVariableModel) -> Iterator[dict[str, float]]:
-    """The largest log-variance that each such module gives while the context is open; infinite where not finite."""
-    largest: dict[str, float] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if not isinstance(module, Floored):
-            continue
-
-        def look(owner: Floored, _: object, out: Tensor, name: str = name) -> None:
-            log_variance = torch.nan_to_num(owner.log_variance(out).double(), nan=torch.inf)
-            largest[name] = max(largest.get(name, -torch.inf), float(log_variance.max()))
-
-        handles.append(module.register_forward_hook(look))
-    try:
-        yield largest
-    finally:
-        for handle in handles:
-            handle.remove()
+def _largest(owner: Floored, out: Tensor) -> Tensor:
+    """The largest log-variance that an output stands for; infinite where one is not finite."""
+    return torch.nan_to_num(owner.log_variance(out).double(), nan=torch.inf).max()

@@ -12,7 +12,7 @@ from nelbo.doctor.wording import count, percent, plain
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import parse_part
 
-__all__ = ["PREFLIGHT_RULES", "active_latents", "heavy_beta", "preflight"]
+__all__ = ["PLAN_RULES", "PREFLIGHT_RULES", "active_latents", "heavy_beta", "preflight"]
 
 FULL_RANK = 1e-6  # of the largest eigenvalue
 FEWEST_DIMENSIONS = 4
@@ -121,15 +121,8 @@ def more_latents_than_data(case: Case) -> Finding | None:
     return Finding("latent-too-large", REMARK, text, "", (step,), {"latents": latent, "rank": rank})
 
 
-PREFLIGHT_RULES: tuple[CaseRule, ...] = (
-    wrong_likelihood,
-    constant_columns,
-    heavy_tails,
-    unscaled_columns,
-    heavy_beta,
-    fixed_variance,
-    long_warm_up,
-    length,
-    batches,
-    more_latents_than_data,
-)
+# Those that explain a training that has ended, too.
+PLAN_RULES: tuple[CaseRule, ...] = (
+    wrong_likelihood, constant_columns, heavy_tails, unscaled_columns, heavy_beta, fixed_variance, long_warm_up,
+)  # fmt: skip
+PREFLIGHT_RULES: tuple[CaseRule, ...] = (*PLAN_RULES, length, batches, more_latents_than_data)

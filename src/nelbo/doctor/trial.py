@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from dataclasses import replace
@@ -11,10 +10,9 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch, Objective
-from nelbo.doctor.patient import own_noise
 from nelbo.errors import TrainingError
-from nelbo.train.job import OVER, Job, make_trainer, threads
-from nelbo.train.monitor import Ledger
+from nelbo.noise import apart, own_noise
+from nelbo.train.job import Job, make_trainer, threads
 
 __all__ = ["losses", "trial"]
 
@@ -28,16 +26,12 @@ def trial(job: Job, lr: float, steps: int, seconds: float) -> Objective | None:
     changes = {"lr": lr, "steps": steps, "epochs": None, "lr_schedule": "constant", "warmup": "none", "ema": None}
     settings = job.settings.model_copy(update={**changes, "compile": False, "device": "cpu", "precision": "float32"})
     end = time.monotonic() + seconds
-    with threads(settings.threads), torch.random.fork_rng(devices=[]):
+    with threads(settings.threads), apart():
         trainer = make_trainer(replace(job, settings=settings))
         torch.manual_seed(settings.seed + 1)
         try:
-            for epoch in itertools.count(1):
-                walk = trainer.steps(epoch, Ledger())
-                while trainer.state.step < steps and time.monotonic() < end:
-                    if next(walk, OVER) is OVER:
-                        break
-                if trainer.state.step >= steps or time.monotonic() >= end:
+            for _ in trainer.walk():
+                if time.monotonic() >= end:
                     break
         except TrainingError:
             return None

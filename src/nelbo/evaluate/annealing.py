@@ -17,6 +17,7 @@ from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
 from nelbo.samplers.hamiltonian import Target, adapted_steps, transition
 
 CHUNK = 1_000  # chains times rows moved together
@@ -194,8 +195,7 @@ def bidirectional_log_likelihood(
 
 def simulate(model: LatentVariableModel, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
     """`draw_joint` from noise of a seed; torch's random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_noise(seed):
         return draw_joint(model, batch)
 
 
@@ -280,8 +280,7 @@ def _starts(start: Distribution, chains: int, rows: int, generator: torch.Genera
     """K draws [K, B, D] of where chains start, from noise that every row shares where the distribution can."""
     if isinstance(start, FromNoise) and start.batch_shape:
         return draw_common(start, chains, generator)[0]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with own_noise(int(torch.randint(2**62, (), generator=generator))):
         drawn = start.sample((chains,))
     return drawn if start.batch_shape else drawn.unsqueeze(1).expand(-1, rows, -1)
 
@@ -320,8 +319,7 @@ def held_constant(model: LatentVariableModel, seed: int) -> Iterator[None]:
     for p in was:
         p.requires_grad_(False)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_noise(seed):
             yield
     finally:
         for p in was:

@@ -31,6 +31,8 @@ from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.likelihoods import Elementwise
 from nelbo.models.activity import LatentSummary, summarise_latents
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
+from nelbo.objectives.elbo import AnalyticKL
 from nelbo.storage import write_text
 from nelbo.train.job import Job, threads
 
@@ -339,11 +341,9 @@ def _reconstruction(model: LatentVariableModel, batches: Batches) -> Tensor:
 @torch.inference_mode()
 def _single_draw_bound(model: LatentVariableModel, batches: Batches) -> float:
     total, rows = 0.0, 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         for batch in batches.fixed():
             terms = model.terms(batch, analytic=True)
-            kl = terms.kl.sum(0).mean(0) if terms.kl is not None else (terms.log_px - terms.log_weights).mean(0)
-            total += float((terms.log_px.mean(0) - kl).double().sum())
+            total += float((terms.log_px.mean(0) - AnalyticKL()(terms)).double().sum())
             rows += len(batch)
     return total / rows

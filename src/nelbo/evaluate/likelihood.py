@@ -15,6 +15,7 @@ from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import draw_common
 from nelbo.errors import ConfigError
 from nelbo.evaluate.pareto import pareto_k
+from nelbo.noise import apart
 
 CHUNK = 1_000  # draws times rows decoded together: where matrix products run fastest
 KEPT = 30 << 20  # bytes; glibc learns from blocks below 32 MiB only
@@ -145,7 +146,7 @@ def log_weights(model: Model, batch: Batch, samples: int, seed: int, q: Distribu
     q = model.encode(batch) if q is None else q
     generator = torch.Generator().manual_seed(seed)
     pieces = []
-    with torch.random.fork_rng(devices=[]):
+    with apart():
         for number, draws in enumerate(_pieces(samples)):
             # A prior that is itself an estimate takes its noise from the seed: other noise for other draws.
             torch.manual_seed(seed + number)

@@ -16,6 +16,7 @@ from nelbo.evaluate.evaluation import latent_model
 from nelbo.evaluate.likelihood import Progress
 from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import apart
 from nelbo.recipes import written_part
 from nelbo.registry import build
 from nelbo.train.job import Job, threads
@@ -130,7 +131,7 @@ def measure(
     source = job.data if data is None else data
     what = split if data is None else data.spec.name
     subject = Subject(job, latent_model(model).eval(), source, rows, what, seed, progress)
-    with threads(job.settings.threads), torch.random.fork_rng(devices=[]):
+    with threads(job.settings.threads), apart():
         found = {}
         for text, each in measures.items():
             torch.manual_seed(seed)  # what one measure draws does not depend on which others were asked for

@@ -9,7 +9,7 @@ from typing import Any, final
 from nelbo.core import Model
 from nelbo.errors import NelboError
 from nelbo.evaluate.comparison import shared_reference, shared_rows
-from nelbo.run import Run
+from nelbo.run import Run, last_of
 from nelbo.train.job import Job
 
 # How a training was watched and kept, and on how many cores: no part of what it is.
@@ -71,7 +71,7 @@ def not_comparable(fitted: Sequence[tuple[str, Job, Model]], split: str) -> dict
 
 def _overview(name: str, run: Run, settings: Mapping[str, Any], split: str) -> Overview:
     records, evaluation = run.metrics(), run.evaluation(split) or {}
-    latents: Mapping[str, Any] = next((record["latents"] for record in reversed(records) if record.get("latents")), {})
+    latents: Mapping[str, Any] = last_of(records, "latents")
     part = "validation" if any(record.get("validation") for record in records) else "train"
     seconds = run.state().get("seconds")
     return Overview(

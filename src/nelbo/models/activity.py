@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nelbo.core import Batch
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import Floored
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
 
 DRAWS = 20  # of the Monte Carlo KL, a row
 ACTIVE = (
@@ -42,8 +44,7 @@ class LatentSummary:
 def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> LatentSummary:
     """Encode every row, decode its mean, and summarise; two passes' worth of moments in one, in float64."""
     means, rates, sampled = [], [], []
-    with _floor_counts(model) as shares, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with of_log_variances(model, Floored.share_at_floor) as shares, own_noise():
         for batch in batches:
             q = model.encode(batch)
             model.decode(q.mean, batch.context)
@@ -65,7 +66,7 @@ def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> L
         kl=closed_form if apart else None,
         rate=total,
         variance_of_means=spread,
-        share_at_floor={name: sum(found) / len(found) for name, found in shares.items() if found},
+        share_at_floor={name: sum(found) / len(found) for name, found in shares.items()},
     )
 
 
@@ -78,8 +79,7 @@ def distortion(model: LatentVariableModel, batches: Iterable[Batch]) -> float:
     Alemi et al. (2018), Fixing a broken ELBO, arXiv:1711.00464.
     """
     found = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         for batch in batches:
             z, _ = rsample_with_log_prob(model.encode(batch), 1, density=False)
             found.append(-model.likelihood.log_px(model.prior.code(z), batch)[0].double().cpu())
@@ -87,21 +87,17 @@ def distortion(model: LatentVariableModel, batches: Iterable[Batch]) -> float:
 
 
 @contextmanager
-def _floor_counts(model: LatentVariableModel) -> Iterator[dict[str, list[float]]]:
-    """Shares at the floor of every `Floored` in the model, one a call, while the context is open."""
-    shares: dict[str, list[float]] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if not isinstance(module, Floored):
-            continue
-        found = shares.setdefault(name, [])
+def of_log_variances(model: nn.Module, look: Callable[[Floored, Tensor], Tensor]) -> Iterator[dict[str, list[float]]]:
+    """What `look` finds in each output of every `Floored` of a model, by module, while the context is open."""
+    found: dict[str, list[float]] = {}
 
-        def look(owner: Floored, _: object, out: Tensor, found: list[float] = found) -> None:
-            found.append(float(owner.share_at_floor(out)))
+    def hook(name: str, owner: nn.Module, _: object, out: Tensor) -> None:
+        found.setdefault(name, []).append(float(look(cast("Floored", owner), out)))
 
-        handles.append(module.register_forward_hook(look))
+    floored = [(name, module) for name, module in model.named_modules() if isinstance(module, Floored)]
+    handles = [module.register_forward_hook(functools.partial(hook, name)) for name, module in floored]
     try:
-        yield shares
+        yield found
     finally:
         for handle in handles:
             handle.remove()

@@ -9,21 +9,29 @@ from dataclasses import dataclass
 from typing import final
 
 from nelbo.errors import ConfigError, unknown
-from nelbo.registry import parse_part
+from nelbo.registry import parse_part, parse_quantity
 
 STEEPNESS = 6.0  # of a sigmoid: nine tenths of its rise lie in the middle half
 
 
+@dataclass(frozen=True)
 class Schedule(ABC):
-    """The share of the final weight in force at a step."""
+    """The share of the final weight in force at a step.
 
-    @property
-    @abstractmethod
-    def settled_from(self) -> int:
-        """First step from which the weight stays at its final value."""
+    Parameters
+    ----------
+    settled_from
+        First step from which the weight stays at its final value; the length of a rise.
+    """
+
+    settled_from: int
+
+    def __call__(self, step: int) -> float:
+        return 1.0 if step >= self.settled_from else self._rise(step / self.settled_from)
 
     @abstractmethod
-    def __call__(self, step: int) -> float: ...
+    def _rise(self, done: float) -> float:
+        """The share after `done` of the length, from 0 to below 1."""
 
 
 @final
@@ -31,76 +39,53 @@ class Schedule(ABC):
 class Constant(Schedule):
     """The final weight from the first step on."""
 
-    @property
-    def settled_from(self) -> int:
-        return 0
+    settled_from: int = 0
 
-    def __call__(self, step: int) -> float:
+    def _rise(self, done: float) -> float:
         return 1.0
 
 
 @final
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """From 0 to the final weight in `length` steps; Bowman et al. (2016), Sonderby et al. (2016)."""
+    """Evenly from 0 to the final weight; Bowman et al. (2016), Sonderby et al. (2016)."""
 
-    length: int
-
-    @property
-    def settled_from(self) -> int:
-        return self.length
-
-    def __call__(self, step: int) -> float:
-        return min(1.0, step / self.length)
+    def _rise(self, done: float) -> float:
+        return done
 
 
 @final
 @dataclass(frozen=True)
 class Sigmoid(Schedule):
-    """A logistic curve from 0 to the final weight in `length` steps, steepest in the middle.
+    """A logistic curve from 0 to the final weight, steepest in the middle.
 
-    (s(k (2 t / length - 1)) - s(-k)) / (s(k) - s(-k)), s the logistic function and k = 6: both ends are met.
+    (s(k (2 t - 1)) - s(-k)) / (s(k) - s(-k)) at the share t of the length, s the logistic function and k = 6: both ends
+    are met.
 
     References
     ----------
     Bowman et al. (2016), Generating sentences from a continuous space, arXiv:1511.06349, section 3.1.
     """
 
-    length: int
-
-    @property
-    def settled_from(self) -> int:
-        return self.length
-
-    def __call__(self, step: int) -> float:
-        if step >= self.length:
-            return 1.0
+    def _rise(self, done: float) -> float:
         low, high = _logistic(-STEEPNESS), _logistic(STEEPNESS)
-        return (_logistic(STEEPNESS * (2 * step / self.length - 1)) - low) / (high - low)
+        return (_logistic(STEEPNESS * (2 * done - 1)) - low) / (high - low)
 
 
 @final
 @dataclass(frozen=True)
 class Cyclic(Schedule):
-    """`cycles` saw-teeth over `length` steps, each rising in its first half; then the final weight.
+    """`cycles` saw-teeth, each rising in its first half; then the final weight.
 
     References
     ----------
     Fu et al. (2019), Cyclical annealing schedule, arXiv:1903.10145, eq. 6-7 with R = 1/2.
     """
 
-    length: int
     cycles: int = 4
 
-    @property
-    def settled_from(self) -> int:
-        return self.length
-
-    def __call__(self, step: int) -> float:
-        if step >= self.length:
-            return 1.0
-        phase = (step * self.cycles / self.length) % 1.0
-        return min(1.0, 2 * phase)
+    def _rise(self, done: float) -> float:
+        return min(1.0, 2 * (done * self.cycles % 1.0))
 
 
 def parse_schedule(text: str, total_steps: int, steps_per_epoch: int) -> Schedule:
@@ -147,21 +132,11 @@ def _logistic(x: float) -> float:
 
 
 def _length(text: str, value: object, total_steps: int, steps_per_epoch: int) -> int:
-    word = str(value)
-    for unit, size in (("epochs", steps_per_epoch), ("epoch", steps_per_epoch), ("steps", 1), ("step", 1)):
-        number = word.removesuffix(unit)
-        if number != word and _is_number(number):
-            return max(1, round(float(number) * size))
-    if not _is_number(word) or not 0 < float(word) <= 1:
+    sizes = {"": total_steps, "epochs": steps_per_epoch, "epoch": steps_per_epoch, "steps": 1, "step": 1}
+    found = parse_quantity(str(value), sizes)
+    if found is None or (found.unit == "" and found.number > 1):
         raise ConfigError(
             f"--warmup {text}: the length is a share of the run between 0 and 1 (0.2), or a number of epochs or steps "
             f"with its unit (10epochs, 500steps)"
         )
-    return max(1, round(float(word) * total_steps))
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return 0 < float(word) < math.inf
-    except ValueError:
-        return False
+    return max(1, round(found.number * sizes[found.unit]))

@@ -6,7 +6,6 @@ Every view draws from a random state of its own, so that a report is the same ea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
@@ -21,6 +20,7 @@ from nelbo.distributions.normal import StandardNormal
 from nelbo.doctor.wording import plain
 from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
 from nelbo.train.job import Job
 
 __all__ = ["Encoded", "Views"]
@@ -114,7 +114,7 @@ class Views:
         A model conditioned on the label is given those of n evenly spaced training rows, class by class.
         """
         means, draws, contexts = [], [], self._contexts(n)
-        with _own_noise():
+        with own_noise():
             for start in range(0, n, CHUNK):
                 if contexts is None:
                     px = self.model.sample(min(CHUNK, n - start))
@@ -167,10 +167,3 @@ class Views:
 
     def _batches(self, rows: Tensor) -> Iterator[Batch]:
         return batches_of(self.job, rows=rows, batch_size=CHUNK).fixed()
-
-
-@contextmanager
-def _own_noise() -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield

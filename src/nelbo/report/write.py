@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from nelbo.doctor import Case, kept_findings, merged, of_plan
 from nelbo.doctor.commands import plugin_files
+from nelbo.noise import own_noise
 from nelbo.report.page import render
 from nelbo.report.subject import open_subject
 from nelbo.report.verdict import judge
@@ -44,8 +43,7 @@ def write_report(run: Run, job: Job | None = None) -> Path:
         If the file cannot be written.
     """
     # Building a model draws initial weights, and samples are drawn: all from a random state of the report's own.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         subject = open_subject(run, reopen(run) if job is None else job)
         files = (subject.config, run.metrics(), subject.evaluation, subject.state, subject.folder)
         verdict = judge(

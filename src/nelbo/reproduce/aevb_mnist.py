@@ -10,6 +10,7 @@ import torch
 from nelbo.core import Batch, Model
 from nelbo.data import evenly
 from nelbo.inputs import batches_of
+from nelbo.noise import own_noise
 from nelbo.objectives import ELBO
 from nelbo.reproduce.altosaar import passing
 from nelbo.reproduce.kept import remembered
@@ -71,8 +72,7 @@ def bound(job: Job, model: Model, part: str) -> float:
     """The lower bound of evenly spaced rows, one draw a row, the KL in closed form."""
     objective = ELBO(model).eval()
     batches = batches_of(job, rows=evenly(getattr(job.split, part), ROWS))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         values = [_bound(objective, batch) for batch in batches.fixed()]
     return float(torch.cat(values).double().mean())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 from nelbo.core import Model
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.inputs import batches_of
+from nelbo.noise import apart
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
 from nelbo.train.job import Job, make_trainer, model_of, prepare, threads
-from nelbo.train.monitor import Ledger
 
 PLAIN_LOOP = {5_000: -105.8, 10_000: -101.7, 20_000: -97.7}  # a plain loop, same network and data
 PUBLISHED = {5_000: -107.01, 10_000: -102.62, 20_000: -100.04}  # another framework
@@ -50,17 +49,15 @@ def measure(seed: int, say: Say) -> dict[str, float]:
 
 def passing(job: Job, at: Collection[int]) -> Iterator[tuple[int, Model]]:
     """The model of a run, as it would be kept, each time the run has done one of these numbers of steps."""
-    with threads(job.settings.threads), torch.random.fork_rng(devices=[]):
+    with threads(job.settings.threads), apart():
         trainer = make_trainer(job)
         torch.manual_seed(job.settings.seed + 1)  # as `train` does
-        for epoch in itertools.count(1):
-            for _ in trainer.steps(epoch, Ledger()):
-                step = trainer.state.step
-                if step in at:
-                    yield step, model_of(trainer.objective).eval()
-                    trainer.objective.train()
-                if step >= max(at):
-                    return
+        for step in trainer.walk():
+            if step in at:
+                yield step, model_of(trainer.objective).eval()
+                trainer.objective.train()
+            if step >= max(at):
+                return
 
 
 REPRODUCTION = Reproduction(

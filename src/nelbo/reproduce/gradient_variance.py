@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nelbo.core import Batch, Gradient
 from nelbo.models.latent import LatentVariableModel
 from nelbo.networks import MLP
+from nelbo.noise import own_noise
 from nelbo.objectives import (
     ELBO,
     NVIL,
@@ -76,8 +77,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
             p.grad = None
         found: dict[tuple[str, int, str], float] = {}
         for name, draws in itertools.product((*PATHWISE, *SCORE), DRAWS):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with own_noise(seed):
                 objective = _settled(model, job, name, draws)
                 variances = gradient_variances(objective, model, batch)
             found |= {(name, draws, group): value for group, value in variances.items()}

@@ -10,6 +10,7 @@ import torch
 from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
 from nelbo.train.job import model_of, prepare, train
@@ -62,8 +63,7 @@ def learned_variance(model: LatentVariableModel) -> float:
 def mean_square_residual(model: LatentVariableModel, batches: Batches) -> float:
     """Mean over rows, cells and one draw of z of (x - mean(z))^2, in units of [0, 1]."""
     total, cells = 0.0, 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         for batch in batches.fixed():
             z = model.encode(batch).sample()
             residual = (batch.x - model.decode(z).mean).double() / 255

@@ -12,6 +12,7 @@ from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import own_noise
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
 from nelbo.train.job import Job, model_of, prepare, train
@@ -85,8 +86,7 @@ def neighbour_errors(model: LatentVariableModel, job: Job, mean: bool) -> dict[i
 def codes(model: LatentVariableModel, batches: Batches, mean: bool = True) -> npt.NDArray[np.float32]:
     """What the decoder reads of the posterior mean, or of one draw, [N, D]."""
     found = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with own_noise():
         for batch in batches.fixed():
             q = model.encode(batch)
             found.append(model.prior.code(q.mean if mean else q.sample()))

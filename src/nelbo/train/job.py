@@ -22,6 +22,7 @@ from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.models.latent import LatentVariableModel
+from nelbo.noise import apart, own_noise
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
 from nelbo.settings import Settings
@@ -29,13 +30,12 @@ from nelbo.train.checkpoint import Checkpoints, TrainState
 from nelbo.train.engine import Engine
 from nelbo.train.figures import LATENT_ROWS, LatentWatch
 from nelbo.train.images import Painter
-from nelbo.train.monitor import Ledger, Listener
+from nelbo.train.monitor import Listener
 from nelbo.train.optimisers import lr_factor
-from nelbo.train.rhythm import Rhythm, parse_rhythm
+from nelbo.train.rhythm import Rhythm, parse_duration, parse_rhythm
 from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
-OVER = object()  # what a walk through an epoch's steps ends with
 FEWEST, MOST = 10, 400  # its epochs
 TRIED = 2  # training rows that an objective is tried on
 STARTED_FROM = 10_000  # training rows that parts which start from data look at
@@ -77,8 +77,7 @@ class Job:
 
     def build(self, networks: Mapping[str, nn.Module] | None = None) -> Objective:
         """A fresh objective; initial weights are a function of the seed, torch's global state is left alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
+        with own_noise(self.settings.seed):
             objective: Objective = build(self.objective_spec, networks)
         if self.settings.warmup != "none" and not objective.phases[0].warm_up(1.0):
             raise CompositionError(
@@ -90,8 +89,7 @@ class Job:
 
     def _first_rows(self) -> Batch:
         """Evenly spaced training rows, as one batch."""
-        train = self.split.train
-        some = train[torch.linspace(0, len(train) - 1, min(STARTED_FROM, len(train))).round().long()]
+        some = evenly(self.split.train, STARTED_FROM)
         return next(self.batches("train", rows=some, batch_size=len(some)).fixed())
 
 
@@ -152,7 +150,7 @@ def train(
     """
     job = source if isinstance(source, Job) else prepare(source)
     settings = job.settings
-    with threads(settings.threads), torch.random.fork_rng(devices=_cuda()):
+    with threads(settings.threads), apart():
         trainer = make_trainer(job, checkpoints, listeners, painter)
         torch.manual_seed(settings.seed + 1)
         if resume:
@@ -222,7 +220,7 @@ def _latent_watch(job: Job, objective: Objective, steps: int, device: torch.devi
 def _try(objective: Objective, batch: Batch) -> None:
     """Let every phase look at a few rows, so that what cannot work says so before anything is written."""
     objective.eval()
-    with torch.random.fork_rng(devices=[]):
+    with apart():
         for phase in objective.phases:
             phase(batch)
     objective.train()
@@ -250,18 +248,10 @@ class DryRun:
 
 def dry_run(job: Job, steps: int = 20) -> DryRun:
     """Time a few steps of a job without keeping anything."""
-    with threads(job.settings.threads), torch.random.fork_rng(devices=_cuda()):
+    with threads(job.settings.threads), apart():
         trainer = make_trainer(job)
-        times: list[float] = []
-        for epoch in itertools.count(1):
-            walk = trainer.steps(epoch, Ledger())
-            while len(times) < steps:
-                started = time.perf_counter()
-                if next(walk, OVER) is OVER:
-                    break
-                times.append(time.perf_counter() - started)
-            if len(times) >= steps or trainer.state.step >= trainer.plan.steps:
-                break
+        taken = [time.perf_counter() for _ in itertools.islice(trainer.walk(), steps + 1)]
+        times = [end - start for start, end in itertools.pairwise(taken)]
     batches = len(trainer.batches)
     weights = sum(p.numel() * p.element_size() for p in trainer.objective.parameters())
     slots = sum(
@@ -292,24 +282,6 @@ def threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def parse_duration(text: str | None) -> float | None:
-    """Seconds of `90`, `90s`, `10min`, `2h`."""
-    if text is None:
-        return None
-    for unit, size in (("min", 60.0), ("h", 3600.0), ("s", 1.0), ("", 1.0)):
-        number = text.strip().removesuffix(unit)
-        if text.strip().endswith(unit) and _positive(number):
-            return float(number) * size
-    raise ConfigError(f"--time-limit {text} is not a length of time; write e.g. 90s, 10min or 2h")
-
-
-def _positive(text: str) -> bool:
-    try:
-        return float(text) > 0
-    except ValueError:
-        return False
-
-
 def _length(settings: Settings, rows: int) -> dict[str, Any]:
     """Epochs and patience where nobody chose them."""
     per_epoch = math.ceil(rows / settings.batch_size)
@@ -323,7 +295,3 @@ def _length(settings: Settings, rows: int) -> dict[str, Any]:
     if settings.patience is None and settings.steps is None and settings.validation != 0:
         chosen["patience"] = max(20, epochs // 4)
     return chosen
-
-
-def _cuda() -> list[int]:
-    return [torch.cuda.current_device()] if torch.cuda.is_available() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -14,8 +13,7 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch, Loss, Objective, SinglePhase
-from nelbo.errors import StorageError
-from nelbo.storage import write_text
+from nelbo.storage import append_lines, keep_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -189,10 +187,10 @@ class MetricsFile(Listener):
 
     def started(self, total_epochs: int, rows: int, epoch: int) -> None:
         """Drop records of epochs that a resumed run does again, and a last line that was cut off."""
-        _keep(self._path, lambda record: record["epoch"] <= epoch)
+        keep_lines(self._path, lambda record: record["epoch"] <= epoch)
 
     def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:
-        _append(self._path, record.as_json())
+        append_lines(self._path, [record.as_json()])
 
 
 @final
@@ -204,38 +202,7 @@ class StepsFile(Listener):
 
     def stands_at(self, step: int) -> None:
         """Drop records of steps that a resumed run does again, and a last line that was cut off."""
-        _keep(self._path, lambda record: record["step"] <= step)
+        keep_lines(self._path, lambda record: record["step"] <= step)
 
     def logged(self, record: StepRecord) -> None:
-        _append(self._path, record.as_json())
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of metrics; a line that a crash cut off, or bytes that are not ours, end the reading."""
-    if not path.exists():
-        return []
-    records: list[dict[str, Any]] = []
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if not isinstance(record, dict):  # a number that was cut off is one still
-            break
-        records.append(record)
-    return records
-
-
-def _keep(path: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
-    kept = [json.dumps(record) for record in read_metrics(path) if is_kept(record)]
-    write_text(path, "".join(line + "\n" for line in kept))
-
-
-def _append(path: Path, record: Mapping[str, Any]) -> None:
-    try:
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-    except OSError as problem:
-        raise StorageError(
-            f"cannot write {path}: {problem.strerror or problem}; free some space and go on with --resume"
-        ) from problem
+        append_lines(self._path, [record.as_json()])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from typing import final
 
 from nelbo.errors import ConfigError
+from nelbo.registry import parse_quantity
 
-UNITS = {"steps": 1.0, "step": 1.0, "epochs": 1.0, "epoch": 1.0, "min": 60.0, "h": 3600.0, "s": 1.0}
+COUNTS = ("steps", "step", "epochs", "epoch")
+SECONDS = {"min": 60.0, "h": 3600.0, "s": 1.0}
 
 
 @final
@@ -38,25 +39,23 @@ def parse_rhythm(option: str, text: str) -> Rhythm:
     ConfigError
         If it cannot be read.
     """
-    word = text.strip()
-    for unit, size in UNITS.items():
-        number = word.removesuffix(unit)
-        if number == word or not _is_positive(number):
-            continue
-        if unit.startswith(("step", "epoch")):
-            if float(number) != int(float(number)):
-                break
-            whole = int(float(number))
-            return Rhythm(steps=whole) if unit.startswith("step") else Rhythm(epochs=whole)
-        return Rhythm(seconds=float(number) * size)
-    raise ConfigError(f"{option} {text} is no rhythm; write e.g. 500steps, 1epoch or 10min")
+    found = parse_quantity(text, (*COUNTS, *SECONDS))
+    if found is not None and found.unit in SECONDS:
+        return Rhythm(seconds=found.number * SECONDS[found.unit])
+    if found is None or not found.number.is_integer():
+        raise ConfigError(f"{option} {text} is no rhythm; write e.g. 500steps, 1epoch or 10min")
+    whole = int(found.number)
+    return Rhythm(steps=whole) if found.unit.startswith("step") else Rhythm(epochs=whole)
 
 
-def _is_positive(word: str) -> bool:
-    try:
-        return 0 < float(word) < math.inf
-    except ValueError:
-        return False
+def parse_duration(text: str | None) -> float | None:
+    """Seconds of `90`, `90s`, `10min`, `2h`."""
+    if text is None:
+        return None
+    found = parse_quantity(text, ("", *SECONDS))
+    if found is None:
+        raise ConfigError(f"--time-limit {text} is not a length of time; write e.g. 90s, 10min or 2h")
+    return found.number * SECONDS.get(found.unit, 1.0)
 
 
 EVERY_MINUTE = Rhythm(seconds=60.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import nn
 from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
+from nelbo.noise import apart
 from nelbo.objectives.schedules import Schedule
 from nelbo.train.average import MovingAverage
 from nelbo.train.checkpoint import Checkpoints, TrainState, load_checkpoint, save_checkpoint
@@ -222,6 +224,15 @@ class Trainer:
             yield
         self._walk, state.position, state.noise, state.sums = None, 0, {}, {}
 
+    def walk(self) -> Iterator[int]:
+        """The steps of a training from the first on, epoch after epoch with nothing in between: how many are done."""
+        yield 0
+        for epoch in itertools.count(1):
+            for _ in self.steps(epoch, Ledger()):
+                yield self.state.step
+            if self.state.step >= self.plan.steps:
+                return
+
     def _epoch(self, request: Request) -> tuple[EpochRecord, bool]:
         """The rest of an epoch, and its validation."""
         state, started = self.state, time.perf_counter()
@@ -279,7 +290,7 @@ class Trainer:
         if self._latents is None or not self._latents.is_due(epoch, self.state.step >= self.plan.steps):
             return {}
         self.objective.eval()
-        with torch.random.fork_rng(devices=_cuda(self._device)):
+        with apart(self._device):
             return self._latents()
 
     def _paint_if_due(self, epoch: int) -> None:
@@ -289,7 +300,7 @@ class Trainer:
         if not plan.images.is_due(state.step, epoch, True, self._painted) and state.step < plan.steps:
             return
         self.objective.eval()
-        with torch.random.fork_rng(devices=_cuda(self._device)):
+        with apart(self._device):
             pictures = self._paint()
         self._painted = time.monotonic()
         for listener in self.listeners:
@@ -310,7 +321,7 @@ class Trainer:
         self._main.phase.warm_up(1.0)
         self.objective.eval()
         ledger = Ledger()
-        with torch.random.fork_rng(devices=_cuda(self._device)), torch.no_grad():
+        with apart(self._device), torch.no_grad():
             torch.manual_seed(0)
             for batch in self.validation.fixed():
                 ledger.add(self._main.forward(batch), len(batch))
@@ -419,7 +430,3 @@ def _non_finite(objective: Objective) -> list[str]:
 def _largest(objective: Objective) -> str:
     name, size = max(((n, float(p.detach().abs().max())) for n, p in objective.named_parameters()), key=lambda x: x[1])
     return f"all parameters are finite still, the largest value is {size:.3g} in {name!r}"
-
-
-def _cuda(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Self, final
 
 import torch
 from torch import Tensor
 
 from nelbo.core import Batch, Loss, Objective
-from nelbo.errors import StorageError
-from nelbo.storage import write_text
+from nelbo.noise import apart
+from nelbo.storage import append_lines, keep_lines
 from nelbo.train.monitor import EpochRecord, Watcher
 from nelbo.train.rhythm import Rhythm
 from nelbo.train.tape.tape import GradientTape
@@ -101,7 +100,7 @@ class Taping(Watcher):
             return ""
         of_cpu, of_cuda = self._noise
         device = batch.x.device
-        with torch.random.fork_rng(devices=[] if of_cuda is None else [device]), tape:
+        with apart(device), tape:
             torch.set_rng_state(of_cpu)
             if of_cuda is not None:
                 torch.cuda.set_rng_state(of_cuda, device)
@@ -124,29 +123,11 @@ class Taping(Watcher):
             return
         if not self._has_begun:
             self._has_begun = True
-            kept = [json.dumps(line) for line in read_lines(file) if line["step"] < step]
-            write_text(file, "".join(line + "\n" for line in kept))
+            keep_lines(file, lambda line: line["step"] < step)
         fresh = tape.readings[self._written :]
-        try:
-            with file.open("a") as lines:
-                lines.writelines(json.dumps({"step": step, **reading.as_json()}) + "\n" for reading in fresh)
-        except OSError as problem:
-            raise StorageError(
-                f"cannot write {file}: {problem.strerror or problem}; free some space and go on with --resume"
-            ) from problem
+        append_lines(file, [{"step": step, **reading.as_json()} for reading in fresh])
         tape.readings[:] = {reading.phase: reading for reading in tape.readings}.values()
         self._written = len(tape.readings)
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The lines of a tape; one that a crash cut off ends the reading."""
-    lines: list[dict[str, Any]] = []
-    for line in file.read_text().splitlines() if file.exists() else ():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return lines
 
 
 def _noise(objective: Objective) -> tuple[Tensor, Tensor | None]:
