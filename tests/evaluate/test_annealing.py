@@ -24,7 +24,7 @@ from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP, Linear
 from nelbo.posteriors import DeltaPosterior, GaussianPosterior, KumaraswamyPosterior
 from nelbo.priors import FlowPrior, SecondStagePrior, StandardNormalPrior, StickBreakingPrior
-from nelbo.samplers.hamiltonian import Target, transition
+from nelbo.samplers.hamiltonian import Target, resampled, transition
 
 HOW = Annealing(chains=100, temperatures=250, leapfrog=4)
 QUICK = Annealing(chains=6, temperatures=8, leapfrog=3)
@@ -162,3 +162,12 @@ def test_what_it_cannot_do_is_refused() -> None:
         Annealing(chains=0)
     with pytest.raises(ConfigError, match="no rows"):
         annealed_log_likelihood(random_linear_gaussian(0).model, [], QUICK)
+
+
+def test_chains_are_drawn_anew_in_proportion_to_their_weights() -> None:
+    weights = torch.tensor([[0.5, 0.0], [0.25, 0.0], [0.25, 1.0], [0.0, 0.0]], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        chosen = resampled(weights.log(), generator)
+        assert chosen[:, 0].tolist() == [0, 0, 1, 2]
+        assert chosen[:, 1].tolist() == [2, 2, 2, 2]

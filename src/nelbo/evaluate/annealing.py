@@ -236,14 +236,14 @@ def spread_of(start: Distribution, seed: int, rows: int) -> Tensor:
     try:
         variance = start.variance
     except NotImplementedError:
-        variance = _starts(start, DRAWS, rows, torch.Generator().manual_seed(seed + 3)).var(0)
+        variance = starts(start, DRAWS, rows, torch.Generator().manual_seed(seed + 3)).var(0)
     return torch.nan_to_num(variance, nan=1.0, posinf=1.0).clamp(min=1e-12).expand(rows, -1)
 
 
 def _step_sizes(target: Target, start: Distribution, how: Annealing) -> Tensor:
     """Step sizes [T, B], by chains of another seed."""
     generator = torch.Generator().manual_seed(how.seed + 2)
-    point = target.at(_starts(start, how.chains, len(target.inverse_mass), generator))
+    point = target.at(starts(start, how.chains, len(target.inverse_mass), generator))
     return adapted_steps(target, point, how.schedule.tolist(), how.leapfrog, generator)
 
 
@@ -251,7 +251,7 @@ def _forwards(path: _Path) -> tuple[Tensor, Tensor, float]:
     """Log weights [K, B], their log mean [B] and the share of accepted proposals."""
     how, target, steps = path.how, path.target, path.steps
     generator = torch.Generator().manual_seed(how.seed)
-    point = target.at(_starts(path.start, how.chains, path.rows, generator))
+    point = target.at(starts(path.start, how.chains, path.rows, generator))
     log_w, accepted = torch.zeros_like(point.last, dtype=torch.float64), 0.0
     schedule = how.schedule.tolist()
     for t in range(1, len(schedule)):
@@ -276,7 +276,7 @@ def _backwards(path: _Path, z: Tensor) -> tuple[Tensor, Tensor, float]:
 
 
 @torch.no_grad()
-def _starts(start: Distribution, chains: int, rows: int, generator: torch.Generator) -> Tensor:
+def starts(start: Distribution, chains: int, rows: int, generator: torch.Generator) -> Tensor:
     """K draws [K, B, D] of where chains start, from noise that every row shares where the distribution can."""
     if isinstance(start, FromNoise) and start.batch_shape:
         return draw_common(start, chains, generator)[0]

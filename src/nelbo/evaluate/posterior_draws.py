@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -11,15 +12,15 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Batch
-from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.evaluate.annealing import check_annealing, chunks, held_constant
+from nelbo.evaluate.annealing import Annealing, check_annealing, chunks, held_constant, spread_of, starts
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
-from nelbo.samplers.hamiltonian import ACCEPTED, PACE, Point, Target, transition
+from nelbo.samplers.hamiltonian import ACCEPTED, PACE, Point, Target, resampled, transition
 
 MOST = 5  # dimensions, "less than 5" in the paper, in which a density can be fitted to draws
 THIN = 2  # transitions between draws that are kept
+NARROWER = 0.7  # than the draws: the variance of the fitted density
 
 
 @final
@@ -30,11 +31,12 @@ class Chains:
     Parameters
     ----------
     chains
-        K, the number of chains of a row; they start at draws of q(z given x).
+        K, the number of chains of a row.
     draws
         Draws of a chain in each half: the first half fits the density, the second is scored with it.
     warm_up
-        Transitions before the first draw, in which each row's step size is found.
+        Transitions before the first draw, along a path from the prior to the posterior, in which each row's step size
+        is found. Chains that start at draws of q(z given x) would stay in the modes that q knows.
     leapfrog
         Steps of each Hamiltonian transition.
     seed
@@ -75,10 +77,11 @@ def posterior_log_likelihood(
     *,
     progress: Progress | None = None,
 ) -> FromDraws:
-    r"""log p(x) of each row by -log mean of q(z) / p(x, z) over z ~ p(z given x), q a Gaussian fitted to other draws.
+    r"""log p(x) of each row by -log mean of q(z) / p(x, z) over z ~ p(z given x), q a density fitted to other draws.
 
-    E_{p(z given x)}[q(z) / p(x, z)] = 1 / p(x) for every density q. Draws come from Hamiltonian chains, and q is fitted
-    to those of their first half. It is sound for few latents only, where a Gaussian can follow the posterior; for more
+    E_{p(z given x)}[q(z) / p(x, z)] = 1 / p(x) for every density q. Draws come from Hamiltonian chains, and q is a
+    mixture with a Gaussian for each chain, fitted to its first half: a posterior of several modes has a Gaussian or
+    more in each, where one for all would lie between them. It is sound for few latents only; for more
     `annealed_log_likelihood` is.
 
     Raises
@@ -111,26 +114,36 @@ def posterior_log_likelihood(
 
 def _estimate(model: LatentVariableModel, batch: Batch, how: Chains) -> tuple[Tensor, Tensor, float]:
     with torch.no_grad():
-        q = model.encode(batch)
-        spread = torch.nan_to_num(q.variance, nan=1.0, posinf=1.0).clamp(min=1e-12)
-    # Only the far end of the path is used: the near one may be any density.
-    target = Target(lambda z: 0.0 * z.sum(-1), lambda z: model.log_joint(batch, z), spread)
+        prior = model.prior(batch.context, model.posterior)
+        spread = spread_of(model.encode(batch), how.seed, len(batch))
+    target = Target(prior.log_prob, lambda z: model.log_joint(batch, z), spread)
     generator = torch.Generator().manual_seed(how.seed)
-    point = target.at(draw_common(q, how.chains, generator)[0] if isinstance(q, FromNoise) else q.sample((how.chains,)))
-    walk = _Walk(target, point, how.leapfrog, generator)
-    walk.adapt(how.warm_up)
-    fitted = torch.cat([z for z, _ in walk.draws(how.draws)]).double()  # [K T, B, D]
-    mean = fitted.mean(0)
-    apart = (fitted - mean).transpose(0, 1)
-    covariance = apart.transpose(1, 2) @ apart / len(fitted)
-    tiny = 1e-9 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-12)
-    covariance = covariance + tiny[:, None, None] * torch.eye(covariance.shape[-1], dtype=torch.float64)
-    density = torch.distributions.MultivariateNormal(mean, covariance, validate_args=False)
-    log_prob: Callable[[Tensor], Tensor] = density.log_prob  # torch leaves it untyped
-    inverse = torch.cat([log_prob(z.double()) - log_joint.double() for z, log_joint in walk.draws(how.draws)])
+    walk = _Walk(target, target.at(starts(prior, how.chains, len(batch), generator)), how.leapfrog, generator)
+    walk.anneal(Annealing(temperatures=how.warm_up).schedule.tolist())
+    log_q = _mixture(torch.stack([z for z, _ in walk.draws(how.draws)]).double())
+    inverse = torch.cat([log_q(z.double()) - log_joint.double() for z, log_joint in walk.draws(how.draws)])
     total = torch.logsumexp(inverse, 0)
     share = torch.exp(inverse - total)
     return math.log(len(inverse)) - total, share.square().sum(0).reciprocal(), walk.acceptance
+
+
+def _mixture(draws: Tensor) -> Callable[[Tensor], Tensor]:
+    """The log density of a Gaussian for each chain, [K, B, D] -> [K, B], fitted to T draws of each, [T, K, B, D].
+
+    The covariance of a chain, which its few draws say little of, is drawn half way to that of a typical chain of the
+    row: the median one, for a chain that went from mode to mode has a wide one, and what a density holds where the
+    posterior has nothing, no draw ever tells.
+    """
+    mean = draws.mean(0)  # [K, B, D]
+    apart = (draws - mean).movedim(0, -1)  # [K, B, D, T]
+    own = apart @ apart.mT / len(draws)
+    middle = own.diagonal(dim1=-2, dim2=-1).sum(-1).median(0).indices  # [B]
+    covariance = NARROWER * (own + own.take_along_dim(middle[None, :, None, None], 0)) / 2
+    tiny = 1e-9 * covariance.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-12)
+    covariance = covariance + tiny[..., None, None] * torch.eye(draws.shape[-1], dtype=draws.dtype)
+    parts = torch.distributions.MultivariateNormal(mean, covariance, validate_args=False)
+    number = math.log(draws.shape[1])
+    return lambda z: torch.logsumexp(parts.log_prob(z.unsqueeze(1)), 1) - number  # type: ignore[no-untyped-call]
 
 
 class _Walk:
@@ -147,10 +160,17 @@ class _Walk:
     def acceptance(self) -> float:
         return self._accepted / max(1, self._moves)
 
-    def adapt(self, transitions: int) -> None:
-        """Move, and let the step sizes follow the share of accepted proposals."""
-        for _ in range(transitions):
-            self._log_step = self._log_step + PACE * (self._move().mean(0).double() - ACCEPTED)
+    def anneal(self, schedule: Sequence[float]) -> None:
+        """Go from one end of the path to the other, and let the step sizes follow the share of accepted proposals.
+
+        In the end the chains of a row are drawn anew by their weights, as many in a mode as it holds of the posterior.
+        """
+        log_w = torch.zeros_like(self._point.last, dtype=torch.float64)
+        for before, beta in itertools.pairwise(schedule):
+            log_w += (beta - before) * (self._point.last - self._point.first).double()
+            taken = self._move(beta)
+            self._log_step = self._log_step + PACE * (taken.mean(0).double() - ACCEPTED)
+        self._point = self._point.chosen(resampled(log_w, self._generator))
         self._accepted, self._moves = 0.0, 0
 
     def draws(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -160,8 +180,8 @@ class _Walk:
                 self._move()
             yield self._point.z, self._point.last
 
-    def _move(self) -> Tensor:
+    def _move(self, beta: float = 1.0) -> Tensor:
         step = self._log_step.exp()
-        self._point, taken = transition(self._target, self._point, 1.0, step, self._leapfrog, self._generator)
+        self._point, taken = transition(self._target, self._point, beta, step, self._leapfrog, self._generator)
         self._accepted, self._moves = self._accepted + float(taken.mean()), self._moves + 1
         return taken

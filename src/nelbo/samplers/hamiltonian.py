@@ -33,6 +33,31 @@ class Point:
     def slope(self, beta: float) -> Tensor:
         return torch.lerp(self.slope_first, self.slope_last, beta)
 
+    def chosen(self, chains: Tensor) -> Point:
+        """For each row the chains of some numbers, [K, B], which may repeat."""
+        wide = chains.unsqueeze(-1)
+        return Point(
+            self.z.take_along_dim(wide, 0),
+            self.first.take_along_dim(chains, 0),
+            self.last.take_along_dim(chains, 0),
+            self.slope_first.take_along_dim(wide, 0),
+            self.slope_last.take_along_dim(wide, 0),
+        )
+
+
+def resampled(log_w: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers of the chains drawn anew by their weights, [K, B]: systematic, with one uniform number for all rows.
+
+    References
+    ----------
+    Kitagawa (1996), Monte Carlo filter and smoother, appendix.
+    """
+    shares = torch.softmax(log_w, 0).cumsum(0)  # [K, B]
+    chains = len(log_w)
+    places = (torch.arange(chains, dtype=torch.float64) + torch.rand((), generator=generator).double()) / chains
+    found = torch.searchsorted(shares.T.contiguous().cpu(), places.expand(log_w.shape[1], -1).contiguous())
+    return found.clamp(max=chains - 1).T.to(log_w.device)
+
 
 @final
 @dataclass(frozen=True, eq=False)
