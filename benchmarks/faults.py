@@ -32,6 +32,7 @@ from nelbo.errors import NelboError, TrainingError
 from nelbo.reproduce.record import code
 from nelbo.run import Run, fit
 from nelbo.settings import resolve
+from nelbo.storage import read_json, write_json
 from nelbo.train.job import prepare
 from outcome import circumstances, start, write_record
 from planted.faults import FAULTS, Fault
@@ -110,14 +111,14 @@ def main() -> None:
     torch.set_num_threads(1)
     load_plugin(PLUGIN)
     home = Path("runs/faults")
-    kept = home / f"{arguments.half}-{code()[:12]}.json"
-    known: dict[str, list[str]] = json.loads(kept.read_text()) if kept.exists() and not arguments.again else {}
     chosen = [case for case in cases(arguments.half) if arguments.only in case.key]
+    known: dict[str, list[str]] = {}
     for number, case in enumerate(chosen, 1):
-        if case.key not in known:
-            known[case.key] = findings(case, home / "work")
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(known, indent=1))
+        # A file for each training: several processes may work on parts of the suite.
+        kept = home / code()[:12] / f"{case.key.replace(' | ', '-').replace(' ', '-')}.json"
+        if arguments.again or not kept.exists():
+            write_json(kept, findings(case, home / "work" / case.site.name))
+        known[case.key] = read_json(kept)
         right = "ok  " if verdict(case, known[case.key]) else "MISS"
         print(f"[{number}/{len(chosen)}] {right} {case.key}: {', '.join(known[case.key]) or '-'}", flush=True)
     table = matrix(chosen, known)

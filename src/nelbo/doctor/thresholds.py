@@ -65,6 +65,6 @@ LAGS_NATS = 1.0  # below which it does not matter
 # Trial runs from the first weights.
 MOVED = 0.05  # nats a dimension by which an objective moves in a run that learnt something
 TRIAL_STEPS = 400
-TRIAL_SECONDS = 3.0
+TRIAL_SECONDS = 20.0  # so large that the steps decide, but for very large nets
 TRIAL_SHARE = 4  # at most one in so many of the run's own steps
 TRIAL_FACTOR = 30.0  # times, and one over it, the learning rate of the run
