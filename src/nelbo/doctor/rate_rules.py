@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from nelbo.core import Objective
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
 from nelbo.doctor.patient import Patient
@@ -13,6 +14,7 @@ from nelbo.doctor.thresholds import ENOUGH, MOVED, SIGMAS, TRIAL_FACTOR, TRIAL_S
 from nelbo.doctor.trial import losses, trial
 from nelbo.doctor.wording import count, nats, plain
 from nelbo.evaluate.likelihood import standard_error
+from nelbo.run import FAILED
 
 __all__ = ["RATE_RULES"]
 
@@ -61,11 +63,12 @@ def learning_rate(patient: Patient) -> Finding | None:
 
 
 def _without_a_model(patient: Patient) -> Finding | None:
-    """A run that left no model: whether its first steps fail, and do not at a lower rate."""
+    """A run that left no model: whether its first steps fail and do not at a lower rate, or go better at one."""
     rate = patient.job.settings.lr
     steps = min(TRIAL_STEPS, patient.case.steps)
-    if trial(patient.job, rate, steps, TRIAL_SECONDS) is not None:
-        return None
+    own = trial(patient.job, rate, steps, TRIAL_SECONDS)
+    if own is not None:
+        return _gentler(patient, own, steps)
     said = f"{count(steps, 'step')} at a learning rate of {plain(rate)} end in a loss that is not a number"
     for power in range(1, LOWERED + 1):
         lower = float(f"{rate / TRIAL_FACTOR**power:.1g}")
@@ -78,13 +81,32 @@ def _without_a_model(patient: Patient) -> Finding | None:
     return Finding("diverged", FAULT, text, "training diverged", (step,), {"lr": rate, "tried": lower})
 
 
-def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | None:
-    """How much better a trial ends than the run, in nats, with its error over rows; None where it is no better."""
+def _gentler(patient: Patient, own: Objective, steps: int) -> Finding | None:
+    """First steps that did not fail, of a training that did: whether as many smaller ones go better."""
+    rate = patient.job.settings.lr
+    if not patient.evidence.history.stopped.startswith(FAILED):
+        return None
+    gain = _gain(patient, rate / TRIAL_FACTOR, steps, own)
+    if gain is None:
+        return None
+    better, error = gain
+    lower = float(f"{rate / TRIAL_FACTOR:.1g}")
+    text = (
+        f"{count(steps, 'step')} at a learning rate of {plain(lower)} end {nats(better)} nats (standard error "
+        f"{nats(error)}) better than as many at {plain(rate)}, which fail later."
+    )
+    figures = {"lr": rate, "tried": lower, "gain": better, "standard_error": error, "steps": steps}
+    step = NextStep("Take smaller steps.", patient.case.train(lr=lower))
+    return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), figures)
+
+
+def _gain(patient: Patient, rate: float, steps: int, other: Objective | None = None) -> tuple[float, float] | None:
+    """How much better a trial ends than the run, or another trial, with its error over rows; None where it does not."""
     tried = trial(patient.job, rate, steps, TRIAL_SECONDS)
     if tried is None:
         return None
     batches = patient.batches("train")
-    gains = losses(patient.trained, batches) - losses(tried, batches)
+    gains = losses(other or patient.trained, batches) - losses(tried, batches)
     if bool(gains.isinf().any()):
         return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
     better, error = float(gains.mean()), standard_error(gains)
@@ -92,7 +114,7 @@ def _gain(patient: Patient, rate: float, steps: int) -> tuple[float, float] | No
 
 
 def _may_be_high(patient: Patient) -> bool:
-    """The loss ended worse than it was, or leapt about, or the latents died."""
+    """The loss ended worse than it once was, or leapt about, or the latents died."""
     history, latents = patient.evidence.history, patient.latents
     if not history.is_finite or (latents is not None and latents.summary.active_units == 0):
         return True
@@ -102,7 +124,8 @@ def _may_be_high(patient: Patient) -> bool:
         return patient.evidence.loses
     steps = np.diff(y)
     down = float(-steps[steps < 0].sum())
-    return down > 0.5 * float(y.max() - y.min()) or y[-1] < y[0] or patient.evidence.loses
+    fell = float(y.max() - y[-1]) > MOVED * patient.job.spec.dim
+    return fell or down > 0.5 * float(y.max() - y.min()) or y[-1] < y[0] or patient.evidence.loses
 
 
 def _may_be_low(patient: Patient) -> bool:

@@ -38,7 +38,7 @@ NEIGHBOURS = 10
 MANY_NEAR = 0.02  # share of test rows that are near copies, beyond what the data's own dimension explains
 UNLIKE_SCALES = 30.0  # largest over smallest standard deviation that a network sees
 FAR_FROM_UNIT = 30.0  # standard deviation, or mean over it, that a network sees
-KURTOSIS_MUCH, KURTOSIS_SOME = 60.0, 15.0  # excess; 0 for a Gaussian, 6 for an exponential
+KURTOSIS_MUCH, KURTOSIS_SOME = 25.0, 10.0  # excess; 0 for a Gaussian, 6 for an exponential
 
 # The objective.
 OFF_TERMS = 0.2  # relative difference of a reported term from the model's own

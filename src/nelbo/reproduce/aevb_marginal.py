@@ -21,7 +21,7 @@ METHODS = {"AEVB": "elbo", "wake-sleep": "wake-sleep", "MCEM": "mcem:transitions
 RUNS = {1_000: ("AEVB", "wake-sleep", "MCEM"), 50_000: ("AEVB", "wake-sleep")}
 STEPS = (1_000, 3_000, 10_000, 20_000, 30_000)
 ROWS = 100
-CHAINS = Chains(chains=10, draws=20, warm_up=30)
+CHAINS = Chains(chains=10, draws=20, warm_up=60)
 ANNEALING = Annealing(chains=10, temperatures=200)
 AGREEMENT = 0.5  # nats between the two estimators
 SETTINGS: dict[str, Any] = {
@@ -51,11 +51,11 @@ def measure(seed: int, say: Say) -> dict[str, float]:
             for step, part in itertools.product(STEPS, ("train", "test")):
                 name = point(f"N = {size:,}", f"{method} ({part})", step * job.settings.batch_size)
                 figures[name] = found[f"{part} {step}"]
-            for part in ("train", "test"):
-                figures[_end(method, size, part)] = found[f"{part} {STEPS[-1]}"]
-            figures[f"{method}, N = {size:,}: test, by annealing"] = found["annealed"]
-            figures[_difference(method, size)] = abs(found["annealed"] - found[f"test {STEPS[-1]}"])
             end = {part: found[f"{part} {STEPS[-1]}"] for part in ("train", "test")}
+            for part in ("train", "test"):
+                figures[_end(method, size, part)] = end[part]
+                figures[f"{method}, N = {size:,}: {part}, by annealing"] = found[f"{part} annealed"]
+                figures[_difference(method, size, part)] = abs(found[f"{part} annealed"] - end[part])
             say(f"N = {size:,}, {method}: {end['train']:.2f} train, {end['test']:.2f} test")
         for other in methods[1:]:
             for part in ("train", "test"):
@@ -78,9 +78,9 @@ def _curve(job: Job) -> dict[str, float]:
             batches = batches_of(job, rows=evenly(getattr(job.split, part), ROWS))
             estimate = posterior_log_likelihood(latent_model(model), batches.fixed(), CHAINS)
             found[f"{part} {step}"] = float(estimate.log_likelihood.mean())
-        if step == STEPS[-1]:
-            annealed = annealed_log_likelihood(latent_model(model), batches.fixed(), ANNEALING)
-            found["annealed"] = float(annealed.log_likelihood.mean())
+            if step == STEPS[-1]:
+                annealed = annealed_log_likelihood(latent_model(model), batches.fixed(), ANNEALING)
+                found[f"{part} annealed"] = float(annealed.log_likelihood.mean())
     return found
 
 
@@ -92,8 +92,8 @@ def _gain(other: str, size: int, part: str) -> str:
     return f"AEVB less {other}, N = {size:,}: {part}"
 
 
-def _difference(method: str, size: int) -> str:
-    return f"{method}, N = {size:,}: annealing less posterior draws, absolute"
+def _difference(method: str, size: int, part: str) -> str:
+    return f"{method}, N = {size:,}: annealing less posterior draws ({part}), absolute"
 
 
 REPRODUCTION = Reproduction(
@@ -115,16 +115,20 @@ REPRODUCTION = Reproduction(
             for other in methods[1:]
         ),
         *(
-            Figure(_difference(method, size), 0.0, "two estimators of one figure", high=AGREEMENT)
+            Figure(_difference(method, size, part), 0.0, "two estimators of one figure", high=AGREEMENT)
             for size, methods in RUNS.items()
             for method in methods
+            for part in ("train", "test")
         ),
     ],
     measure=measure,
     sources=("mnist",),
     chart=Chart("training samples seen", "log p(x) (nats)", logarithmic=True),
     remark=f"By the paper's estimator from posterior draws (appendix D) on {ROWS} evenly spaced images of each part, "
-    "the same for all methods, and at the end by annealed importance sampling too. Monte Carlo EM has chains of one "
+    "the same for all methods, and at the end by annealed importance sampling too. Chains come from the prior along a "
+    "path to the posterior, and the density is a mixture with a Gaussian for each chain. (With chains that started at "
+    "draws of the recognition model, and one Gaussian, Monte Carlo EM on test images was estimated 3.4 nats lower than "
+    "by annealing: its recognition model misses modes.) Monte Carlo EM has chains of one "
     "transition of 10 leapfrog steps aimed at 90 % accepted proposals, as in the paper, but they start at a "
     "recognition model that is fitted to the draws, where the paper's start at the datum's last draw and make five "
     "updates each. Weights have the prior N(0, I) as weight decay of 1 / N.",
