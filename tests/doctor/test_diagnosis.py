@@ -21,7 +21,7 @@ from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_
 from nelbo.errors import TrainingError
 from nelbo.refit import fit_prior
 from nelbo.report import write_report
-from nelbo.run import Run
+from nelbo.run import FAILED, Run
 from nelbo.settings import resolve
 from nelbo.train.job import Job, model_of
 
@@ -95,6 +95,18 @@ def test_a_run_that_broke_off_is_examined_without_a_model(trained: Train, tmp_pa
     keys = [found.key for found in diagnosis.findings]
     assert keys[0] == "learning-rate-high"
     assert "diverged" in keys
+    pasted(diagnosis)
+
+
+def test_a_run_that_broke_off_late_is_held_against_smaller_steps(trained: Train) -> None:
+    # Its first steps fail at no rate: only that they go better at a lower one tells.
+    run = trained(lr=1.0, epochs=4)
+    shutil.rmtree(run.folder / "model")
+    run.write_state({"stopped": f"{FAILED}the loss turned non-finite in epoch 5, step 40"})
+    diagnosis = examine(run)
+    keys = [found.key for found in diagnosis.findings]
+    assert keys[0] == "learning-rate-high"
+    assert "which fail later" in diagnosis.findings[0].text
     pasted(diagnosis)
 
 
