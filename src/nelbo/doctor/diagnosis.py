@@ -19,7 +19,7 @@ from nelbo.doctor.gradient_rules import GRADIENT_RULES
 from nelbo.doctor.model_rules import MODEL_RULES
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES, PatientRule
 from nelbo.doctor.patient import Patient
-from nelbo.doctor.preflight import PLAN_RULES, fixed_variance, preflight
+from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
 from nelbo.models.latent import LatentVariableModel
@@ -86,7 +86,7 @@ def examine(run: Run) -> Diagnosis:
             (one for rule in DATA_RULES if (one := rule(case)) is not None),
             (one for rule in PATIENT_RULES if (one := rule(patient)) is not None),
             _unfinished(run, evidence),
-            _noise(patient),
+            _foretold(patient),
             of_files(evidence),
         )
     told = [one for one in ranked(found) if one.severity > GOOD]
@@ -157,10 +157,9 @@ def _unfinished(run: Run, evidence: Evidence) -> Iterable[Finding]:
     return (Finding("unfinished", WARNING, text, "not finished", (step,)),)
 
 
-def _noise(patient: Patient) -> Iterable[Finding]:
-    """What the pre-flight says of the decoder's fixed noise."""
-    found = fixed_variance(patient.case)
-    return () if found is None else (found,)
+def _foretold(patient: Patient) -> Iterable[Finding]:
+    """What the pre-flight says of the decoder's fixed noise and of the length, which nothing fitted tells better."""
+    return [found for rule in (fixed_variance, few_steps) if (found := rule(patient.case)) is not None]
 
 
 def _holes(settings: Settings, problem: HolesError, drop: tuple[str, ...]) -> Finding:

@@ -91,7 +91,7 @@ class Gradients:
 
 
 def gradients(patient: Patient) -> Finding | None:
-    """Gradients that are not finite, exploded since the start, or fade on their way through a network."""
+    """Gradients that are not finite, exploded on the way, or fade on their way through a network."""
     if not patient.is_as_planned or len(patient.initial.phases) != 1:
         return None
     reads = patient.initial.phases[0].reads_labels
@@ -187,16 +187,25 @@ def _flat_gradient(value: Tensor, weights: Sequence[Tensor]) -> Tensor:
 def _exploded(patient: Patient, before: Gradients, after: Gradients) -> Finding | None:
     for group, norms in after.norms.items():
         name, start, end = GROUPS[group], float(before.norms[group].median()), float(norms.median())
-        figures = {"group": name, "norm": end, "before": start, "largest": float(norms.max())}
+        course = patient.evidence.history.gradients(group)
+        most = int(course.argmax()) if len(course) else 0
+        most_norm = float(course[most]) if len(course) else 0.0
+        figures = {"group": name, "norm": end, "before": start, "largest": float(norms.max()), "in_training": most_norm}
         step = NextStep(
             "Limit the gradient and take smaller steps.", patient.case.train(lr=patient.evidence.lower_rate, clip=100.0)
         )
         if not math.isfinite(figures["largest"]):  # type: ignore[arg-type]
             text = f"The gradient of the {name} is not finite on training rows."
             return Finding("exploding-gradients", FAULT, text, "the gradient is not finite", (step,), figures)
-        if end > EXPLODED * max(start, 1.0):
-            text = f"The gradient norm of the {name} is {plain(end)} on training rows; at first it was {plain(start)}."
-            return Finding("exploding-gradients", WARNING, text, "the gradient exploded", (step,), figures)
+        usual = f"on training rows it is {plain(end)} now, and was {plain(start)} before the first step"
+        if most_norm > EXPLODED * max(min(start, end), 1.0):
+            epoch = int(patient.evidence.history.epochs[most])
+            text = f"The gradient norm of the {name} was {plain(most_norm)} at the end of epoch {epoch}; {usual}."
+        elif end > EXPLODED * max(start, 1.0):
+            text = f"The gradient norm of the {name} exploded: {usual}."
+        else:
+            continue
+        return Finding("exploding-gradients", WARNING, text, "the gradient exploded", (step,), figures)
     return None
 
 

@@ -52,6 +52,10 @@ class History:
         """`lr` or another figure of the epoch itself."""
         return _floats([record.get(name) for record in self._metrics])
 
+    def gradients(self, group: str) -> Array:
+        """The gradient norm of a part at the last step of each epoch, before clipping; 0 where there is none."""
+        return np.nan_to_num(_floats([record.get("gradients", {}).get(group) for record in self._metrics]), posinf=0.0)
+
     @property
     def weights(self) -> dict[str, Array]:
         """The weights of the loss that a warm-up moves, by name, after each epoch."""

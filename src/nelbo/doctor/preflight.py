@@ -12,7 +12,7 @@ from nelbo.doctor.wording import count, percent, plain
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import parse_part
 
-__all__ = ["PLAN_RULES", "PREFLIGHT_RULES", "active_latents", "heavy_beta", "preflight"]
+__all__ = ["PLAN_RULES", "PREFLIGHT_RULES", "active_latents", "few_steps", "heavy_beta", "preflight"]
 
 FULL_RANK = 1e-6  # of the largest eigenvalue
 FEWEST_DIMENSIONS = 4
@@ -87,7 +87,7 @@ def long_warm_up(case: Case) -> Finding | None:
     return Finding("kl-not-annealed", WARNING, text, "a warm-up as long as the run", (step,), {"share": share})
 
 
-def length(case: Case) -> Finding | None:
+def few_steps(case: Case) -> Finding | None:
     """So few steps that nothing can be learnt."""
     total = case.steps
     if total >= FEW_STEPS:
@@ -124,5 +124,6 @@ def more_latents_than_data(case: Case) -> Finding | None:
 # Those that explain a training that has ended, too.
 PLAN_RULES: tuple[CaseRule, ...] = (
     wrong_likelihood, constant_columns, heavy_tails, unscaled_columns, heavy_beta, fixed_variance, long_warm_up,
+    few_steps,
 )  # fmt: skip
-PREFLIGHT_RULES: tuple[CaseRule, ...] = (*PLAN_RULES, length, batches, more_latents_than_data)
+PREFLIGHT_RULES: tuple[CaseRule, ...] = (*PLAN_RULES, batches, more_latents_than_data)

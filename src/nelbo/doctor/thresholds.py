@@ -20,7 +20,7 @@ MUCH_OF_GAIN = 0.1  # of the gain over the best baseline
 LOST_MUCH, LOST_SOME = 0.25, 0.10  # of what was gained on training rows, lost on held-out ones
 SMALLEST_NET = 16  # hidden units of a network that is advised
 MIN_SIDE, MAX_SIDE = 8, 128  # pixels of images that the convolutional networks take
-FEW_STEPS, VERY_FEW_STEPS = 500, 100
+FEW_STEPS, VERY_FEW_STEPS = 500, 200
 
 # Figures of an evaluation.
 LINEAR_MATCH = 0.5  # nats within which a linear model has reached its closed-form optimum
