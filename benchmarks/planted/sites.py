@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Site:
         x = data.x[evenly(torch.arange(len(data)), self.rows)]
         return x.numpy() if x.dim() > 2 else x[:, : self.columns].numpy()
 
-    @property
+    @cached_property  # a fault asks for it in every step
     def cells(self) -> int:
         """Cells of a row."""
         return int(np.prod(self.values().shape[1:]))
