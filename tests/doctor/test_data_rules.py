@@ -95,3 +95,8 @@ def test_few_columns_with_few_values_repeat_by_their_nature() -> None:
     x = (healthy_rows(columns=4) > 0).astype(float)
     assert set(found(x)) == {"duplicated-rows", "leakage"}
     assert warned(x) == set()
+
+
+def test_many_columns_with_few_values_do_not_repeat_by_their_nature() -> None:
+    rows = np.random.default_rng(0).integers(0, 17, (150, 40)).astype(float)
+    assert warned(np.repeat(rows, 3, axis=0)) >= {"duplicated-rows"}

@@ -62,7 +62,7 @@ def test_a_latent_that_the_decoder_does_not_read_is_named(patient: Patient) -> N
     first = next(module for module in patient.model.likelihood.modules() if isinstance(module, nn.Linear))
     first.weight.data[:, 1] = 0.0
     dead = found(patient)["dead-latents"]
-    assert dead.severity is WARNING
+    assert dead.severity is FAULT
     assert dead.figures["latents"] == [1]
     assert "--latent 2" in dead.remedy
 

@@ -164,7 +164,7 @@ def unread(patient: Patient) -> Finding | None:
         "log p(x given z) by them is exactly 0 in every row."
     )
     step = NextStep("Leave out what is not read.", patient.evidence.train(latent=before.latent - len(none)))
-    return Finding("dead-latents", WARNING, text, "latents are not read", (step,), {"latents": none})
+    return Finding("dead-latents", FAULT, text, "latents are not read", (step,), {"latents": none})
 
 
 def _unread(model: LatentVariableModel, batch: Batch) -> list[int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from nelbo.core import Space
 from nelbo.data import Kind
 from nelbo.doctor.course_rules import smaller
+from nelbo.doctor.evidence import MARGINALS
 from nelbo.doctor.figure_rules import revive
 from nelbo.doctor.finding import FAULT, REMARK, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
@@ -20,9 +21,12 @@ from nelbo.doctor.thresholds import (
     LAGS_MUCH,
     LAGS_NATS,
     LAGS_SOME,
+    LOST_MUCH,
+    LOST_SOME,
     MISSED_ZEROS,
     OFF_RANKS,
     OVERFLOW,
+    REPEATS,
     SAME,
     SIGMAS,
     SURE,
@@ -105,7 +109,8 @@ def duplicates(patient: Patient) -> Finding | None:
     fewer = max(1, patient.job.settings.latent - len({j for _, j in pairs}))
     step = NextStep("Leave out the latents that repeat others.", patient.evidence.train(latent=fewer))
     figures = {"pairs": pairs, "largest_correlation": strongest}
-    return Finding("duplicate-latents", WARNING, text, "latents repeat each other", (step,), figures)
+    severity = WARNING if strongest > REPEATS else REMARK
+    return Finding("duplicate-latents", severity, text, "latents repeat each other", (step,), figures)
 
 
 def overflow(patient: Patient) -> Finding | None:
@@ -223,16 +228,23 @@ def generalisation(patient: Patient) -> Finding | None:
         return None
     gap = float(train.bound.mean() - held.bound.mean())
     error = math.hypot(standard_error(train.bound), standard_error(held.bound))
-    # What a row says beyond an average one: the share of that which is lost on new rows.
-    scale = max(float(train.kl.mean()), patient.evidence.negligible)
-    if not gap > SIGMAS * error or gap < scale:
+    if not gap > max(SIGMAS * error, patient.evidence.negligible):
+        return None
+    # Of what the model gained, as where an evaluation tells; without a baseline, of what a row says beyond an average.
+    gained = float(train.kl.mean())
+    if patient.marginals is not None:
+        gained = float(train.bound.mean()) - patient.marginals
+    share = min(1.0, gap / gained) if gained > 0 else 1.0
+    if share < LOST_SOME:
         return None
     text = (
         f"The bound is {nats(gap)} nats (standard error {nats(error)}) higher on training rows than on "
-        f"{patient.held_out} rows."
+        f"{patient.held_out} rows: {percent(share)} of what the model gained over "
+        f"{MARGINALS if patient.marginals is not None else 'a row without a code'} is lost on new rows."
     )
-    figures = {"gap": gap, "standard_error": error}
-    return Finding("overfitting", WARNING, text, "overfits", (smaller(patient.evidence),), figures)
+    figures = {"gap": gap, "standard_error": error, "share": share}
+    severity = WARNING if share > LOST_MUCH else REMARK
+    return Finding("overfitting", severity, text, "overfits", (smaller(patient.evidence),), figures)
 
 
 @torch.inference_mode()

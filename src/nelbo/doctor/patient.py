@@ -14,6 +14,7 @@ from nelbo.data import evenly
 from nelbo.distributions.normal import Floored
 from nelbo.doctor.case import Case
 from nelbo.doctor.evidence import Evidence
+from nelbo.evaluate.baselines import marginals, values_seen
 from nelbo.inputs import batches_of
 from nelbo.models.activity import LatentSummary, of_log_variances, summarise_latents
 from nelbo.models.latent import LatentVariableModel
@@ -25,6 +26,7 @@ __all__ = ["Latents", "Patient", "Terms"]
 
 ROWS = 500  # rows of a part that are looked at
 CHUNK = 250
+FITTED = 4_000  # training rows that a baseline is fitted to
 
 
 @final
@@ -124,6 +126,14 @@ class Patient:
     @cached_property
     def training_terms(self) -> Terms | None:
         return self.terms("train")
+
+    @cached_property
+    def marginals(self) -> float | None:
+        """The log-likelihood of independent marginals of training rows, nats per datum of held-out ones."""
+        fitted, _ = values_seen(self.batches("train", FITTED))
+        x, log_jacobian = values_seen(self.batches(self.held_out))
+        found = marginals(fitted, x, self.job.spec, log_jacobian=log_jacobian)
+        return None if found is None else found.log_likelihood
 
     @cached_property
     def latents(self) -> Latents | None:

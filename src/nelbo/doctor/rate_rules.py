@@ -40,7 +40,8 @@ def learning_rate(patient: Patient) -> Finding | None:
     if not (high or low) or steps < FEWEST:
         return None
     rate = patient.job.settings.lr
-    tried = [(1 / TRIAL_FACTOR, "learning-rate-high")] if high else []
+    # A rate that is too high may look as if the run only was too short: the smaller one is tried in any case.
+    tried = [(1 / TRIAL_FACTOR, "learning-rate-high")]
     if low:
         tried += [(TRIAL_FACTOR**power, "learning-rate-low") for power in (1, 2)]
     for factor, key in tried:

@@ -33,6 +33,7 @@ MANY_SAMPLES = 5_000
 
 # The data.
 MANY_COPIES, SOME_COPIES = 10.0, 1.0  # per cent of rows that repeat others
+BY_NATURE = 1e-6  # copies of a row expected of independent columns, from which on rows repeat by their nature
 NEAR = 0.02  # a near copy: this share of the distance to the tenth neighbour
 NEIGHBOURS = 10
 MANY_NEAR = 0.02  # share of test rows that are near copies, beyond what the data's own dimension explains
@@ -52,7 +53,7 @@ UNLIKE = 0.2  # of a gradient that the model's own terms may leave unexplained
 
 # The fitted model.
 COLLAPSED = 0.01  # nats each row's code carries, all latents together, at most
-SAME = 0.95  # correlation of two latents that say the same
+SAME, REPEATS = 0.95, 0.995  # correlation of two latents that say nearly the same, and the same
 OVERFLOW = 20.0  # log-variance in scaled units
 FADED = 1e-4  # gradient of the first layer over that of the last, per weight, before the first step
 EXPLODED = 1_000.0  # gradient norm over that before the first step

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
@@ -17,13 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from nelbo.core import Batch
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.splits import evenly
 from nelbo.errors import DataError
 from nelbo.solvers.ppca import fit_ppca
 from nelbo.solvers.rows import row_chunks, row_mean
 
-__all__ = ["Baseline", "baselines"]
+__all__ = ["Baseline", "baselines", "marginals", "values_seen"]
 
 PNG_ROWS = 2_000
 NOISE_SEED = 0
@@ -83,18 +85,35 @@ def baselines(
     """
     if len(train) == 0 or len(test) == 0:
         raise DataError("baselines need training rows and test rows, but one of the two is empty; change the split")
-    if spec.condition != "none":
+    simplest = marginals(train, test, spec, log_jacobian=log_jacobian)
+    if simplest is None:
         return []
-    if log_jacobian is None and spec.transform.split(":")[0] in _CHANGES_UNITS:
-        return []
+    found = [simplest]
     if spec.kind is Kind.MIXED:
-        return [_marginals_by_column(train, test, spec)]
-    found = [_marginals(train, test, spec, log_jacobian)]
+        return found
     if spec.kind not in _CODES or spec.kind in _INTERVALS:
         found.append(_ppca(train, test, spec, latent, log_jacobian))
     if spec.layout == "image":
         found += _compressors(test, spec)
     return found
+
+
+def marginals(train: Tensor, test: Tensor, spec: DataSpec, *, log_jacobian: Tensor | None = None) -> Baseline | None:
+    """Independent marginals alone, as in `baselines`; None where they compare with no likelihood of the model."""
+    if spec.condition != "none":
+        return None
+    if log_jacobian is None and spec.transform.split(":")[0] in _CHANGES_UNITS:
+        return None
+    if spec.kind is Kind.MIXED:
+        return _marginals_by_column(train, test, spec)
+    return _marginals(train, test, spec, log_jacobian)
+
+
+def values_seen(batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
+    """What the likelihood sees of all rows, and the log-Jacobian of the transform that made it so."""
+    pairs = [(batch.x, batch.log_jacobian) for batch in batches]
+    jacobians = [jacobian for _, jacobian in pairs if jacobian is not None]
+    return torch.cat([x for x, _ in pairs]), torch.cat(jacobians) if jacobians else None
 
 
 # ---- independent marginals

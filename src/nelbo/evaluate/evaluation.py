@@ -24,7 +24,7 @@ from nelbo.evaluate.annealing import (
     bidirectional_log_likelihood,
     simulate,
 )
-from nelbo.evaluate.baselines import Baseline, baselines
+from nelbo.evaluate.baselines import Baseline, baselines, values_seen
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.evaluate.pareto import RELIABLE
 from nelbo.inputs import batches_of, check_alike, rows_of
@@ -316,16 +316,9 @@ def _batches(job: Job, split: str, data: Data | None) -> Batches:
 
 def _beside(job: Job, batches: Batches, latent: int) -> list[Baseline]:
     """Baselines fitted on the training rows and scored on these, as the likelihood sees both."""
-    fitted_on, _ = _values(job.batches("train", batch_size=BATCH))
-    x, log_jacobian = _values(batches)
+    fitted_on, _ = values_seen(job.batches("train", batch_size=BATCH).fixed())
+    x, log_jacobian = values_seen(batches.fixed())
     return baselines(fitted_on, x, job.spec, latent, log_jacobian=log_jacobian)
-
-
-def _values(batches: Batches) -> tuple[Tensor, Tensor | None]:
-    """What the likelihood sees of all rows, and the log-Jacobian of the transform that made it so."""
-    pairs = [(batch.x, batch.log_jacobian) for batch in batches.fixed()]
-    jacobians = [jacobian for _, jacobian in pairs if jacobian is not None]
-    return torch.cat([x for x, _ in pairs]), torch.cat(jacobians) if jacobians else None
 
 
 @torch.inference_mode()
