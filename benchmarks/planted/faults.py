@@ -187,7 +187,7 @@ def _is_table(site: Site) -> bool:
 
 
 def _is_real(site: Site) -> bool:
-    return site.name in {"vowels", "banknote"}
+    return site.kind == "real"
 
 
 def _times_lr(factor: float) -> Callable[[Site], Settings]:
@@ -250,7 +250,7 @@ FAULTS = (
         "a density for whole numbers",
         _named("wrong-likelihood"),
         settings=lambda site: {"transform": "density", "likelihood": "gaussian"},
-        suits=lambda site: site.name in {"optdigits", "satellite", "digits"},
+        suits=lambda site: site.kind == "whole",
     ),
     Fault(
         "a net of twelve sigmoid layers",

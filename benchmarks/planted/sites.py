@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Site:
     """Some rows of a data set and a training on them with which nothing is the matter."""
 
     name: str
+    kind: Literal["binary", "whole", "real"]  # what the values are
     source: str  # a name, or a file below NELBO_DATA
     settings: Mapping[str, Any]
     seeds: int  # the first
@@ -65,25 +66,32 @@ def write(values: Values, folder: Path) -> Path:
 
 TUNING = (
     # With the two layers and larger batches of the others the digits still carry two nats after as many epochs.
-    Site("digits", "digits", {**SETTINGS, "latent": 6, "hidden": (256,), "batch_size": 32, "epochs": 120}, 0),
-    Site("vowels", "anomaly/40_vowels.npz", {**SETTINGS, "latent": 4, "epochs": 150}, 0),
-    Site("mnist", "mnist", {**SETTINGS, "binarize": "threshold", "latent": 8, "epochs": 60}, 0),
-)
-TEST = (
-    Site("optdigits", "anomaly/26_optdigits.npz", {**SETTINGS, "latent": 8, "epochs": 80}, 100),
-    Site("satellite", "anomaly/30_satellite.npz", {**SETTINGS, "latent": 4, "epochs": 80}, 100),
+    Site("digits", "whole", "digits", {**SETTINGS, "latent": 6, "hidden": (256,), "batch_size": 32, "epochs": 120}, 0),
+    Site("vowels", "real", "anomaly/40_vowels.npz", {**SETTINGS, "latent": 4, "epochs": 150}, 0),
+    Site("mnist", "binary", "mnist", {**SETTINGS, "binarize": "threshold", "latent": 8, "epochs": 60}, 0),
+    # A test half once: what was seen there changed rules and thresholds.
+    Site("optdigits", "whole", "anomaly/26_optdigits.npz", {**SETTINGS, "latent": 8, "epochs": 80}, 100),
+    Site("satellite", "whole", "anomaly/30_satellite.npz", {**SETTINGS, "latent": 4, "epochs": 80}, 100),
     Site(
         "fashion-mnist",
+        "binary",
         "fashion-mnist",
         {**SETTINGS, "binarize": "threshold", "latent": 8, "epochs": 60},
         100,
     ),
     Site(
         "banknote",
+        "real",
         "tabular/banknote_authentication.csv",
         {**SETTINGS, "latent": 2, "epochs": 150},
         100,
         columns=4,
     ),
+)
+TEST = (
+    Site("letter", "whole", "anomaly/20_letter.npz", {**SETTINGS, "latent": 6, "epochs": 150}, 200),
+    Site("cardio", "real", "anomaly/6_cardio.npz", {**SETTINGS, "latent": 5, "epochs": 120}, 200),
+    Site("frey-faces", "binary", "frey-faces", {**SETTINGS, "binarize": "threshold", "latent": 6, "epochs": 100}, 200),
+    Site("wine", "real", "tabular/winequality-red.csv", {**SETTINGS, "latent": 4, "epochs": 150}, 200, columns=11),
 )
 HALVES = {"tuning": TUNING, "test": TEST}
