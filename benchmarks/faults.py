@@ -80,7 +80,7 @@ def findings(case: Case, folder: Path) -> list[str]:
     """The keys of what the doctor finds, from warnings on, the first first."""
     shutil.rmtree(folder, ignore_errors=True)
     fault, site = case.fault, case.site
-    values = site.values()
+    values = site.values
     if fault is not None and fault.values is not None:
         values = fault.values(values, np.random.default_rng(case.seed))
     source = write(values, folder)
@@ -99,7 +99,7 @@ def findings(case: Case, folder: Path) -> list[str]:
 
 def settled(site: Site, folder: Path) -> str:
     """The healthy training's held-out bound, and how far one three times as long gets; the doctor is not asked."""
-    source, bounds = write(site.values(), folder), []
+    source, bounds = write(site.values, folder), []
     for times in (1, 3):
         shutil.rmtree(folder / "run", ignore_errors=True)
         changes = {"source": str(source), "seed": site.seeds, "epochs": times * site.settings["epochs"]}

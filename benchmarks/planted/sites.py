@@ -36,16 +36,17 @@ class Site:
         file = Path(os.environ.get("NELBO_DATA", ".")) / self.source
         return str(file) if file.exists() and file.is_file() else self.source
 
+    @cached_property
     def values(self) -> Values:
         """Evenly spaced rows, [N, ...]."""
         data = load(self.path)
         x = data.x[evenly(torch.arange(len(data)), self.rows)]
         return x.numpy() if x.dim() > 2 else x[:, : self.columns].numpy()
 
-    @cached_property  # a fault asks for it in every step
+    @property
     def cells(self) -> int:
         """Cells of a row."""
-        return int(np.prod(self.values().shape[1:]))
+        return int(np.prod(self.values.shape[1:]))
 
     @property
     def is_table(self) -> bool:

@@ -20,9 +20,9 @@ def apart(device: torch.device | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def own_noise(seed: int = 0) -> Iterator[None]:
+def own_noise(seed: int = 0, device: torch.device | None = None) -> Iterator[None]:
     """Inside, torch draws what the seed decides, the same each time; outside, nothing has happened."""
-    with apart():
+    with apart(device):
         torch.manual_seed(seed)
         yield
 

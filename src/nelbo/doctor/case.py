@@ -13,11 +13,14 @@ from torch import Tensor
 
 from nelbo.data import Kind, evenly
 from nelbo.data.duplicates import row_codes
+from nelbo.data.spec import CONTINUOUS
 from nelbo.doctor.commands import train_command
+from nelbo.doctor.thresholds import BY_NATURE
 from nelbo.train.job import Job
 
 __all__ = ["Case"]
 
+COUNTED = 5_000  # rows whose values are counted
 CELLS = 2_000_000  # values looked at, in evenly spaced rows
 
 
@@ -62,6 +65,20 @@ class Case:
     def codes(self) -> Tensor:
         """One code for each row of the data [N], equal for equal rows."""
         return row_codes(self.job.data.x)
+
+    @cached_property
+    def repeats_by_nature(self) -> bool:
+        """Whether rows of few columns with few values, drawn independently, would often meet their like.
+
+        Were the columns independent too, a row had (N - 1) prod_j sum_v p_jv^2 copies in expectation; they are not, so
+        a much smaller figure will do.
+        """
+        if not self.is_table or self.job.data.spec.kind in CONTINUOUS:
+            return False
+        x = evenly(self.job.data.x, COUNTED)
+        shares = (column.unique(return_counts=True)[1].double() / len(x) for column in x.T)
+        log_match = sum(math.log(float(share.square().sum())) for share in shares)
+        return log_match + math.log(len(self.job.data.x)) > math.log(BY_NATURE)
 
     @cached_property
     def seen(self) -> Tensor:

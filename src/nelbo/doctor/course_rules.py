@@ -20,6 +20,7 @@ from nelbo.doctor.thresholds import (
     MAX_SIDE,
     MIN_SIDE,
     MUCH_OF_GAIN,
+    SIGMAS,
     SMALLEST_NET,
     SOME_COPIES,
 )  # fmt: skip
@@ -35,7 +36,7 @@ Rule = Callable[[Evidence], Finding | None]
 
 def diverged(evidence: Evidence) -> Finding | None:
     """The last training loss is not a number, or training broke off because of one."""
-    failed = evidence.history.stopped.startswith(FAILED)
+    failed = evidence.history.has_failed
     if evidence.history.is_finite and not failed:
         return None
     step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
@@ -47,7 +48,7 @@ def diverged(evidence: Evidence) -> Finding | None:
 def overflowed(evidence: Evidence) -> Finding | None:
     """Training broke off in the KL: the exponential of a log-variance of the codes is larger than every number."""
     reason = evidence.history.stopped
-    if not reason.startswith(FAILED) or "'kl'" not in reason.partition(";")[0]:
+    if not evidence.history.has_failed or "'kl'" not in reason.partition(";")[0]:
         return None
     step = NextStep("Take smaller steps and limit the gradient.", evidence.train(lr=evidence.lower_rate, clip=100.0))
     where = reason.removeprefix(FAILED).partition(", in the term")[0]
@@ -202,14 +203,21 @@ def _left_behind(evidence: Evidence) -> Finding | None:
         return None
     gap = float(bounds["train_bound"]) - float(bounds["test_bound"])
     gained = float(bounds["train_bound"]) - float(reference[0]["log_likelihood"])
-    if not math.isfinite(gap) or gained <= 0 or gap <= 3 * float(error) or gap / gained < LOST_SOME:
+    return lost_on_new(evidence, gap, gained, float(error), "test", MARGINALS)
+
+
+def lost_on_new(
+    evidence: Evidence, gap: float, gained: float, error: float, part: str, reference: str
+) -> Finding | None:
+    """A bound that is higher on training rows than on those of a part, by much of what it gained over a reference."""
+    if not math.isfinite(gap) or gained <= 0 or gap <= SIGMAS * error or gap / gained < LOST_SOME:
         return None
     share = min(1.0, gap / gained)
     text = (
-        f"The model overfits: the bound is {nats(gap)} nats higher on training {evidence.row}s than on test "
-        f"{evidence.row}s, so {percent(share)} of what it gained over {MARGINALS} in training is lost on new data."
+        f"The model overfits: the bound is {nats(gap)} nats higher on training {evidence.row}s than on {part} "
+        f"{evidence.row}s, so {percent(share)} of what it gained over {reference} in training is lost on new data."
     )
-    figures = {"gap": gap, "standard_error": float(error), "share": share}
+    figures = {"gap": gap, "standard_error": error, "share": share}
     return Finding(
         "overfitting", WARNING if share > LOST_MUCH else REMARK, text, "overfits", (smaller(evidence),), figures
     )

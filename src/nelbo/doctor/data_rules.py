@@ -15,7 +15,6 @@ from nelbo.data.spec import CONTINUOUS
 from nelbo.doctor.case import Case
 from nelbo.doctor.finding import REMARK, WARNING, Finding, NextStep
 from nelbo.doctor.thresholds import (
-    BY_NATURE,
     FAR_FROM_UNIT,
     KURTOSIS_MUCH,
     KURTOSIS_SOME,
@@ -34,7 +33,6 @@ __all__ = ["DATA_RULES", "CaseRule", "constant_columns", "unscaled_columns", "wr
 
 CaseRule = Callable[[Case], Finding | None]
 
-MANY_ROWS = 5_000  # that columns are counted in
 TESTED = 200  # rows whose neighbours are looked for
 LARGEST = 20_000_000  # values of training rows held against them
 FEWEST = 30  # rows from which tails are judged
@@ -140,7 +138,7 @@ def duplicated_rows(case: Case) -> Finding | None:
     share = 100 * (1 - len(torch.unique(case.codes[train])) / len(train))
     if share < SOME_COPIES:
         return None
-    natural = _repeats_by_nature(case)
+    natural = case.repeats_by_nature
     apart = job.settings.split == "copies"
     severity = WARNING if share >= MANY_COPIES and not natural and not apart else REMARK
     text = f"{percent(share / 100)} of the training rows are exact copies of others."
@@ -156,7 +154,7 @@ def leakage(case: Case) -> Finding | None:
         return None
     train, test = job.split.train, job.split.test
     exact = 100 * copies(case.codes, test, train) / len(test)
-    natural = _repeats_by_nature(case)
+    natural = case.repeats_by_nature
     step = NextStep("Keep copies of a row on one side of the split.", case.train(split="copies"))
     if exact >= SOME_COPIES:
         severity = WARNING if exact >= MANY_COPIES and not natural else REMARK
@@ -173,22 +171,7 @@ def leakage(case: Case) -> Finding | None:
     )
     sequential = NextStep("Let the last rows of the file be the test rows.", case.train(split="sequential"))
     figures = {"share": share, "expected": expected, "standard_error": error}
-    severity = WARNING
-    return Finding("leakage", severity, text, "test rows nearly repeat training rows", (sequential,), figures)
-
-
-def _repeats_by_nature(case: Case) -> bool:
-    """Whether rows of few columns with few values, drawn independently of each other, would often meet their like.
-
-    Were the columns independent too, a row had (N - 1) prod_j sum_v p_jv^2 copies in expectation; they are not, so a
-    much smaller figure will do.
-    """
-    if not case.is_table or case.job.data.spec.kind in CONTINUOUS:
-        return False
-    x = evenly(case.job.data.x, MANY_ROWS)
-    shares = (column.unique(return_counts=True)[1].double() / len(x) for column in x.T)
-    log_match = sum(math.log(float(share.square().sum())) for share in shares)
-    return log_match + math.log(len(case.job.data.x)) > math.log(BY_NATURE)
+    return Finding("leakage", WARNING, text, "test rows nearly repeat training rows", (sequential,), figures)
 
 
 def near_copies(case: Case) -> tuple[float, float, float]:

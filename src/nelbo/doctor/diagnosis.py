@@ -23,7 +23,7 @@ from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, prefli
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
 from nelbo.models.latent import LatentVariableModel
-from nelbo.run import FAILED, Run, reopen
+from nelbo.run import Run, reopen
 from nelbo.settings import Settings
 from nelbo.storage import read_json, write_json
 from nelbo.train.job import Job, prepare, threads
@@ -150,7 +150,7 @@ def _weights(run: Run) -> str | None:
 
 def _unfinished(run: Run, evidence: Evidence) -> Iterable[Finding]:
     """A run that holds no model yet, though nothing failed."""
-    if run.is_complete or evidence.history.stopped.startswith(FAILED):
+    if run.is_complete or evidence.history.has_failed:
         return ()
     step = NextStep("Go on from the last checkpoint.", resume_command(str(run.folder), evidence.plugins))
     text = f"The run holds no trained model yet, after {len(evidence.history)} complete epochs."

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nelbo.doctor.thresholds import ENOUGH
+from nelbo.run import FAILED
 
 __all__ = ["History"]
 
@@ -95,6 +96,11 @@ class History:
         """The epoch with the lowest validation loss."""
         best = int(self._state.get("best_epoch") or 0)
         return best if self.has_validation and best > 0 else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error ended training."""
+        return self.stopped.startswith(FAILED)
 
     @property
     def stopped(self) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nelbo.core import Space
 from nelbo.data import Kind
-from nelbo.doctor.course_rules import smaller
+from nelbo.doctor.course_rules import lost_on_new
 from nelbo.doctor.evidence import MARGINALS
 from nelbo.doctor.figure_rules import revive
 from nelbo.doctor.finding import FAULT, REMARK, WARNING, Finding, NextStep
@@ -21,8 +21,6 @@ from nelbo.doctor.thresholds import (
     LAGS_MUCH,
     LAGS_NATS,
     LAGS_SOME,
-    LOST_MUCH,
-    LOST_SOME,
     MISSED_ZEROS,
     OFF_RANKS,
     OVERFLOW,
@@ -228,23 +226,11 @@ def generalisation(patient: Patient) -> Finding | None:
         return None
     gap = float(train.bound.mean() - held.bound.mean())
     error = math.hypot(standard_error(train.bound), standard_error(held.bound))
-    if not gap > max(SIGMAS * error, patient.evidence.negligible):
-        return None
-    # Of what the model gained, as where an evaluation tells; without a baseline, of what a row says beyond an average.
-    gained = float(train.kl.mean())
     if patient.marginals is not None:
         gained = float(train.bound.mean()) - patient.marginals
-    share = min(1.0, gap / gained) if gained > 0 else 1.0
-    if share < LOST_SOME:
-        return None
-    text = (
-        f"The bound is {nats(gap)} nats (standard error {nats(error)}) higher on training rows than on "
-        f"{patient.held_out} rows: {percent(share)} of what the model gained over "
-        f"{MARGINALS if patient.marginals is not None else 'a row without a code'} is lost on new rows."
-    )
-    figures = {"gap": gap, "standard_error": error, "share": share}
-    severity = WARNING if share > LOST_MUCH else REMARK
-    return Finding("overfitting", severity, text, "overfits", (smaller(patient.evidence),), figures)
+        return lost_on_new(patient.evidence, gap, gained, error, patient.held_out, MARGINALS)
+    rate = float(train.kl.mean())  # without a baseline what a row says beyond an average one
+    return lost_on_new(patient.evidence, gap, rate, error, patient.held_out, "a model without codes")
 
 
 @torch.inference_mode()

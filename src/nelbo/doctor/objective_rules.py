@@ -15,7 +15,6 @@ from nelbo.doctor.preflight import heavy_beta
 from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
-from nelbo.run import FAILED
 from nelbo.train.job import model_of
 
 __all__ = ["OBJECTIVE_RULES", "PatientRule"]
@@ -101,7 +100,7 @@ def beta(patient: Patient) -> Finding | None:
 def not_annealed(patient: Patient) -> Finding | None:
     """A warm-up that had not reached its end when training did."""
     metrics, settings = patient.evidence.history.weights, patient.job.settings
-    if settings.warmup == "none" or patient.evidence.history.stopped.startswith(FAILED):
+    if settings.warmup == "none" or patient.evidence.history.has_failed:
         return None  # what broke a training off left its warm-up unfinished too
     for name, course in metrics.items():
         if not len(course) or not math.isfinite(course[-1]):

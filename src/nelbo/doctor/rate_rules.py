@@ -14,7 +14,6 @@ from nelbo.doctor.thresholds import ENOUGH, MOVED, SIGMAS, TRIAL_FACTOR, TRIAL_S
 from nelbo.doctor.trial import losses, trial
 from nelbo.doctor.wording import count, nats, plain
 from nelbo.evaluate.likelihood import standard_error
-from nelbo.run import FAILED
 
 __all__ = ["RATE_RULES"]
 
@@ -85,7 +84,7 @@ def _without_a_model(patient: Patient) -> Finding | None:
 def _gentler(patient: Patient, own: Objective, steps: int) -> Finding | None:
     """First steps that did not fail, of a training that did: whether as many smaller ones go better."""
     rate = patient.job.settings.lr
-    if not patient.evidence.history.stopped.startswith(FAILED):
+    if not patient.evidence.history.has_failed:
         return None
     gain = _gain(patient, rate / TRIAL_FACTOR, steps, own)
     if gain is None:
@@ -107,7 +106,7 @@ def _gain(patient: Patient, rate: float, steps: int, other: Objective | None = N
     if tried is None:
         return None
     batches = patient.batches("train")
-    gains = losses(other or patient.trained, batches) - losses(tried, batches)
+    gains = losses(patient.trained if other is None else other, batches) - losses(tried, batches)
     if bool(gains.isinf().any()):
         return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
     better, error = float(gains.mean()), standard_error(gains)

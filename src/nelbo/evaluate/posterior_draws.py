@@ -16,7 +16,7 @@ from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import Annealing, check_annealing, chunks, held_constant, spread_of, starts
 from nelbo.evaluate.likelihood import Progress, standard_error
 from nelbo.models.latent import LatentVariableModel
-from nelbo.samplers.hamiltonian import ACCEPTED, PACE, Point, Target, resampled, transition
+from nelbo.samplers.hamiltonian import Point, Target, adapting, resampled, transition
 
 MOST = 5  # dimensions, "less than 5" in the paper, in which a density can be fitted to draws
 THIN = 2  # transitions between draws that are kept
@@ -118,8 +118,9 @@ def _estimate(model: LatentVariableModel, batch: Batch, how: Chains) -> tuple[Te
         spread = spread_of(model.encode(batch), how.seed, len(batch))
     target = Target(prior.log_prob, lambda z: model.log_joint(batch, z), spread)
     generator = torch.Generator().manual_seed(how.seed)
-    walk = _Walk(target, target.at(starts(prior, how.chains, len(batch), generator)), how.leapfrog, generator)
-    walk.anneal(Annealing(temperatures=how.warm_up).schedule.tolist())
+    start = target.at(starts(prior, how.chains, len(batch), generator))
+    schedule = Annealing(temperatures=how.warm_up).schedule.tolist()
+    walk = _Walk(target, start, schedule, how.leapfrog, generator)
     log_q = _mixture(torch.stack([z for z, _ in walk.draws(how.draws)]).double())
     inverse = torch.cat([log_q(z.double()) - log_joint.double() for z, log_joint in walk.draws(how.draws)])
     total = torch.logsumexp(inverse, 0)
@@ -149,29 +150,25 @@ def _mixture(draws: Tensor) -> Callable[[Tensor], Tensor]:
 class _Walk:
     """Chains of some rows, with a step size for each row."""
 
-    def __init__(self, target: Target, point: Point, leapfrog: int, generator: torch.Generator) -> None:
-        self._target, self._point, self._leapfrog, self._generator = target, point, leapfrog, generator
-        rows, dim = point.z.shape[1:]
-        start = math.log(0.5) - 0.25 * math.log(dim)
-        self._log_step = torch.full((rows,), start, dtype=torch.float64, device=point.z.device)
+    def __init__(
+        self, target: Target, point: Point, schedule: Sequence[float], leapfrog: int, generator: torch.Generator
+    ) -> None:
+        """Go from one end of the path to the other, while the step sizes are found.
+
+        In the end the chains of a row are drawn anew by their weights, as many in a mode as it holds of the posterior.
+        """
+        self._target, self._leapfrog, self._generator = target, leapfrog, generator
+        log_w, rises = torch.zeros_like(point.last, dtype=torch.float64), itertools.pairwise(schedule)
+        moves = adapting(target, point, schedule, leapfrog, generator)
+        for (before, beta), (moved, step) in zip(rises, moves, strict=True):
+            log_w += (beta - before) * (point.last - point.first).double()
+            point, self._step = moved, step
+        self._point = point.chosen(resampled(log_w, generator))
         self._accepted, self._moves = 0.0, 0
 
     @property
     def acceptance(self) -> float:
         return self._accepted / max(1, self._moves)
-
-    def anneal(self, schedule: Sequence[float]) -> None:
-        """Go from one end of the path to the other, and let the step sizes follow the share of accepted proposals.
-
-        In the end the chains of a row are drawn anew by their weights, as many in a mode as it holds of the posterior.
-        """
-        log_w = torch.zeros_like(self._point.last, dtype=torch.float64)
-        for before, beta in itertools.pairwise(schedule):
-            log_w += (beta - before) * (self._point.last - self._point.first).double()
-            taken = self._move(beta)
-            self._log_step = self._log_step + PACE * (taken.mean(0).double() - ACCEPTED)
-        self._point = self._point.chosen(resampled(log_w, self._generator))
-        self._accepted, self._moves = 0.0, 0
 
     def draws(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Where chains stand after every few transitions, [K, B, D], and log p(x, z) there, [K, B]."""
@@ -180,8 +177,6 @@ class _Walk:
                 self._move()
             yield self._point.z, self._point.last
 
-    def _move(self, beta: float = 1.0) -> Tensor:
-        step = self._log_step.exp()
-        self._point, taken = transition(self._target, self._point, beta, step, self._leapfrog, self._generator)
+    def _move(self) -> None:
+        self._point, taken = transition(self._target, self._point, 1.0, self._step, self._leapfrog, self._generator)
         self._accepted, self._moves = self._accepted + float(taken.mean()), self._moves + 1
-        return taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -130,6 +130,18 @@ def transition(
     return result, taken.to(number)
 
 
+def adapting(
+    target: Target, point: Point, schedule: Sequence[float], leapfrog: int, generator: torch.Generator
+) -> Iterator[tuple[Point, Tensor]]:
+    """Chains that find their step sizes as they go: after each transition where they stand, and the next step [B]."""
+    rows, dim = target.inverse_mass.shape
+    log_step = torch.full((rows,), math.log(0.5) - 0.25 * math.log(dim), dtype=torch.float64, device=point.z.device)
+    for beta in schedule[1:]:
+        point, share = transition(target, point, beta, log_step.exp(), leapfrog, generator)
+        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
+        yield point, log_step.exp()
+
+
 def adapted_steps(
     target: Target, point: Point, schedule: Sequence[float], leapfrog: int, generator: torch.Generator
 ) -> Tensor:
@@ -137,11 +149,4 @@ def adapted_steps(
 
     The chains that find them are thrown away: weights of chains that adapt as they go would be biased.
     """
-    rows, dim = target.inverse_mass.shape
-    log_step = torch.full((rows,), math.log(0.5) - 0.25 * math.log(dim), dtype=torch.float64, device=point.z.device)
-    found = []
-    for beta in schedule[1:]:
-        point, share = transition(target, point, beta, log_step.exp(), leapfrog, generator)
-        log_step = log_step + PACE * (share.mean(0).double() - ACCEPTED)
-        found.append(log_step)
-    return torch.stack(found).exp()
+    return torch.stack([step for _, step in adapting(target, point, schedule, leapfrog, generator)])

@@ -16,7 +16,7 @@ from torch import nn
 from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
-from nelbo.noise import apart
+from nelbo.noise import apart, own_noise
 from nelbo.objectives.schedules import Schedule
 from nelbo.train.average import MovingAverage
 from nelbo.train.checkpoint import Checkpoints, TrainState, load_checkpoint, save_checkpoint
@@ -321,8 +321,7 @@ class Trainer:
         self._main.phase.warm_up(1.0)
         self.objective.eval()
         ledger = Ledger()
-        with apart(self._device), torch.no_grad():
-            torch.manual_seed(0)
+        with own_noise(device=self._device), torch.no_grad():
             for batch in self.validation.fixed():
                 ledger.add(self._main.forward(batch), len(batch))
         return ledger.summary()
