@@ -31,7 +31,6 @@ from nelbo.core import SinglePhase
 from nelbo.errors import ConfigError, TrainingError
 from nelbo.run import save_model
 from nelbo.train.job import Job, make_trainer, model_of
-from nelbo.train.monitor import Ledger
 from outcome import Measured, circumstances, start, write_record
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from ratios import Ratio, interleave, of_rounds
@@ -127,10 +126,7 @@ def _trained(job: Job, steps: int) -> SinglePhase:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trainer = make_trainer(job)
-        for epoch in range(1, 1 + steps):
-            for _ in trainer.steps(epoch, Ledger()):
-                if trainer.state.step >= steps:
-                    return trainer.objective
+        next((done for done in trainer.walk() if done >= steps), None)
     return trainer.objective
 
 

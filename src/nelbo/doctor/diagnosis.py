@@ -19,7 +19,7 @@ from nelbo.doctor.gradient_rules import GRADIENT_RULES
 from nelbo.doctor.model_rules import MODEL_RULES
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES, PatientRule
 from nelbo.doctor.patient import Patient
-from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, preflight
+from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, heavy_beta, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
 from nelbo.models.latent import LatentVariableModel
@@ -158,8 +158,8 @@ def _unfinished(run: Run, evidence: Evidence) -> Iterable[Finding]:
 
 
 def _foretold(patient: Patient) -> Iterable[Finding]:
-    """What the pre-flight says of the decoder's fixed noise and of the length, which nothing fitted tells better."""
-    return [found for rule in (fixed_variance, few_steps) if (found := rule(patient.case)) is not None]
+    """What the pre-flight says of the plan, which nothing fitted tells better."""
+    return [found for rule in (heavy_beta, fixed_variance, few_steps) if (found := rule(patient.case)) is not None]
 
 
 def _holes(settings: Settings, problem: HolesError, drop: tuple[str, ...]) -> Finding:

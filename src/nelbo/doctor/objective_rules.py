@@ -11,7 +11,6 @@ from torch import nn
 
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.patient import ROWS, Patient
-from nelbo.doctor.preflight import heavy_beta
 from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
@@ -90,11 +89,6 @@ def weight_of_the_kl(patient: Patient) -> Finding | None:
     if implied < 0:
         return Finding("kl-sign", FAULT, text, "the KL has the wrong sign", (step,), figures)
     return Finding("terms-off", WARNING, text, "the KL is weighted otherwise than set", (step,), figures)
-
-
-def beta(patient: Patient) -> Finding | None:
-    """A beta as large as the number of dimensions."""
-    return heavy_beta(patient.case)
 
 
 def not_annealed(patient: Patient) -> Finding | None:
@@ -191,7 +185,6 @@ def _frozen(patient: Patient, name: str) -> Finding:
 OBJECTIVE_RULES: tuple[PatientRule, ...] = (
     terms_of_the_loss,
     weight_of_the_kl,
-    beta,
     not_annealed,
     frozen_encoder,
     frozen_decoder,
