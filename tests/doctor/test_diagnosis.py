@@ -42,7 +42,9 @@ def pasted(diagnosis: Diagnosis) -> None:
 
 def test_a_healthy_run_is_healthy_and_left_as_it_was(run: Run) -> None:
     before, state = sorted(run.folder.rglob("*")), torch.get_rng_state()
-    diagnosis = examine(run)
+    parts: list[str] = []
+    diagnosis = examine(run, parts.append)
+    assert "learning rate" in parts
     assert diagnosis.is_healthy, [found.key for found in diagnosis.findings]
     pasted(diagnosis)
     assert sorted(run.folder.rglob("*")) == before

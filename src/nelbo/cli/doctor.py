@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nelbo.cli.output import print_json
+from nelbo.cli.output import print_json, working
 from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def doctor(
     if run.exists:
         if given:
             raise ConfigError(f"--{next(iter(given))} is for data, and {target} is a run; leave it out")
-        diagnosis = examine(run)
+        with working(f"examining {target}") as progress:
+            diagnosis = examine(run, progress)
         keep(run, diagnosis)
     else:
         diagnosis = examine_data(resolve(find(recipe or "vae").defaults, {"source": target, **given}))

@@ -95,6 +95,19 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda rows: progress.advance(task, rows)
 
 
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Work of unknown length: on a terminal a line that says what is being done; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield lambda part: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(what)) as status:
+        yield lambda part: status.update(escape(f"{what}: {part}"))
+
+
 @final
 class _LineCounter:
     def __init__(self, what: str, total: int) -> None:

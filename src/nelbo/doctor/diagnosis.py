@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 from nelbo.doctor.case import Case
 from nelbo.doctor.commands import resume_command
@@ -31,6 +31,7 @@ from nelbo.train.job import Job, prepare, threads
 __all__ = ["Diagnosis", "examine", "examine_data", "keep", "kept_findings", "of_files", "of_plan"]
 
 PATIENT_RULES: tuple[PatientRule, ...] = (*OBJECTIVE_RULES, *MODEL_RULES, *GRADIENT_RULES, *RATE_RULES)
+_Subject = TypeVar("_Subject", Case, Patient)
 
 
 @final
@@ -64,8 +65,15 @@ def of_files(evidence: Evidence) -> list[Finding]:
     return [found for rule in (*COURSE_RULES, *FIGURE_RULES) if (found := rule(evidence)) is not None]
 
 
-def examine(run: Run) -> Diagnosis:
+def examine(run: Run, progress: Callable[[str], None] = lambda part: None) -> Diagnosis:
     """Examine a run: its files, its data, and its model on some hundred evenly spaced rows. Nothing is written.
+
+    Parameters
+    ----------
+    run
+        The run.
+    progress
+        Called with what is looked at next, in words.
 
     Raises
     ------
@@ -83,8 +91,8 @@ def examine(run: Run) -> Diagnosis:
     patient = Patient(case, evidence, latent)
     with threads(job.settings.threads):
         found = merged(
-            (one for rule in DATA_RULES if (one := rule(case)) is not None),
-            (one for rule in PATIENT_RULES if (one := rule(patient)) is not None),
+            _looked_at(DATA_RULES, case, progress),
+            _looked_at(PATIENT_RULES, patient, progress),
             _unfinished(run, evidence),
             _foretold(patient),
             of_files(evidence),
@@ -121,6 +129,16 @@ def examine_data(settings: Settings) -> Diagnosis:
         found += preflight(case)
     told = [one for one in ranked(merged(found)) if one.severity > GOOD]
     return Diagnosis(settings.source, tuple(told), time.perf_counter() - started)
+
+
+def _looked_at(
+    rules: Iterable[Callable[[_Subject], Finding | None]], subject: _Subject, progress: Callable[[str], None]
+) -> Iterator[Finding]:
+    for rule in rules:
+        progress(rule.__name__.replace("_", " "))
+        found = rule(subject)
+        if found is not None:
+            yield found
 
 
 def keep(run: Run, diagnosis: Diagnosis) -> None:

@@ -51,18 +51,28 @@ def baselines(evidence: Evidence) -> Finding | None:
     gain, doubt = evidence.gain(best) or 0.0, evidence.doubt(best)
     if gain > doubt:
         short = f"{nats(gain)} nats per {evidence.row} better than the best simple method ({best['name']})"
-        return Finding("worse-than-baseline", GOOD, f"That is {short}.", short, _ambitions(evidence))
+        return Finding(
+            "worse-than-baseline", GOOD, f"By its likelihood the model is {short}.", short, _ambitions(evidence)
+        )
     if gain >= -doubt:
         short = f"no better than a simple method ({best['name']})"
         return Finding(
-            "worse-than-baseline", WARNING, f"That is {short}, within the errors.", short, _against(evidence, best)
+            "worse-than-baseline",
+            WARNING,
+            f"By its likelihood the model is {short}, within the errors.",
+            short,
+            _against(evidence, best),
         )
     if _loses_to_marginals(evidence):
         worst = next(each for each in rivals if each["name"] == MARGINALS)
         short = f"{nats(-(evidence.gain(worst) or 0.0))} nats per {evidence.row} worse than {MARGINALS}"
-        return Finding("worse-than-baseline", FAULT, f"That is {short}.", short, _against(evidence, best))
+        return Finding(
+            "worse-than-baseline", FAULT, f"By its likelihood the model is {short}.", short, _against(evidence, best)
+        )
     short = f"{nats(-gain)} nats per {evidence.row} worse than a simple method ({best['name']})"
-    return Finding("worse-than-baseline", WARNING, f"That is {short}.", short, _against(evidence, best))
+    return Finding(
+        "worse-than-baseline", WARNING, f"By its likelihood the model is {short}.", short, _against(evidence, best)
+    )
 
 
 def latents(evidence: Evidence) -> Finding | None:
@@ -211,7 +221,7 @@ def _linear_optimum(evidence: Evidence) -> Finding | None:
     step = NextStep(
         "To go beyond the linear optimum, use networks with hidden layers.", evidence.train(recipe="vae", network="mlp")
     )
-    return Finding("worse-than-baseline", GOOD, f"That is {short}.", short, (step,))
+    return Finding("worse-than-baseline", GOOD, f"By its likelihood the model is {short}.", short, (step,))
 
 
 def _against(evidence: Evidence, rival: Mapping[str, Any]) -> tuple[NextStep, ...]:

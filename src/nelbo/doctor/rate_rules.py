@@ -26,7 +26,7 @@ def learning_rate(patient: Patient) -> Finding | None:
 
     Or at nine hundred times, where thirty are not enough. A trial takes a quarter of the run's steps at most, from the
     same first weights, and is held against the run row by row. Where a trial at the run's own rate goes better as well,
-    the rate is not to blame.
+    the rate is not to blame, unless a smaller one goes better than that too.
     """
     if len(patient.initial.phases) != 1:
         return None
@@ -44,10 +44,14 @@ def learning_rate(patient: Patient) -> Finding | None:
     if low:
         tried += [(TRIAL_FACTOR**power, "learning-rate-low") for power in (1, 2)]
     for factor, key in tried:
-        gain = _gain(patient, rate * factor, steps)
+        other = trial(patient.job, rate * factor, steps, TRIAL_SECONDS)
+        gain = _gain(patient, other, patient.trained)
         if gain is None:
             continue
-        if _gain(patient, rate, steps) is not None:
+        own = trial(patient.job, rate, steps, TRIAL_SECONDS)
+        # At a rate that is too high any end is better than some other; a thirtieth is slower where it is not.
+        leaps = factor < 1 and own is not None and _gain(patient, other, own) is not None
+        if not leaps and _gain(patient, own, patient.trained) is not None:
             return None
         better, error = gain
         new = float(f"{rate * factor:.1g}")
@@ -86,7 +90,7 @@ def _gentler(patient: Patient, own: Objective, steps: int) -> Finding | None:
     rate = patient.job.settings.lr
     if not patient.evidence.history.has_failed:
         return None
-    gain = _gain(patient, rate / TRIAL_FACTOR, steps, own)
+    gain = _gain(patient, trial(patient.job, rate / TRIAL_FACTOR, steps, TRIAL_SECONDS), own)
     if gain is None:
         return None
     better, error = gain
@@ -100,13 +104,12 @@ def _gentler(patient: Patient, own: Objective, steps: int) -> Finding | None:
     return Finding("learning-rate-high", FAULT, text, "the learning rate is too high", (step,), figures)
 
 
-def _gain(patient: Patient, rate: float, steps: int, other: Objective | None = None) -> tuple[float, float] | None:
-    """How much better a trial ends than the run, or another trial, with its error over rows; None where it does not."""
-    tried = trial(patient.job, rate, steps, TRIAL_SECONDS)
+def _gain(patient: Patient, tried: Objective | None, other: Objective) -> tuple[float, float] | None:
+    """How much better a trial ended than the run, or another trial, with its error over rows; None where it did not."""
     if tried is None:
         return None
     batches = patient.batches("train")
-    gains = losses(patient.trained if other is None else other, batches) - losses(tried, batches)
+    gains = losses(other, batches) - losses(tried, batches)
     if bool(gains.isinf().any()):
         return (math.inf, 0.0) if bool((gains == math.inf).any()) else None
     better, error = float(gains.mean()), standard_error(gains)
