@@ -39,7 +39,7 @@ def test_noise_around_a_level_is_no_rise() -> None:
     level = [-100 + 50 * (1 - math.exp(-epoch / 3)) for epoch in range(200)]
     found = [history([y + random.normal() for y in level]).late_rise() for _ in range(100)]
     rises = sum(each is not None for each in found)
-    assert rises <= 12  # one-sided two standard errors: 2 % expected, 12 is far out
+    assert rises <= 3  # one-sided three standard errors: one in 700 expected
 
 
 def test_few_epochs_say_nothing() -> None:

@@ -94,6 +94,13 @@ def test_a_bound_that_still_rises_asks_for_more_epochs_first() -> None:
     assert found.next_steps[0].command == "nelbo train digits --epochs 200"
 
 
+def test_a_rise_that_is_little_against_what_the_codes_carry_is_a_remark() -> None:
+    creeping = [-84.0 + 0.02 * epoch for epoch in range(100)]  # the codes carry 10 nats
+    found = verdict(creeping, evaluation())
+    assert found.grade is Grade.GOOD
+    assert "still rose by 0.38 nats" in told(found)
+
+
 def test_a_run_in_steps_is_lengthened_in_steps() -> None:
     found = verdict(RISING, evaluation(), epochs=None, patience=None, steps=5000)
     assert "--steps 10000" in found.next_steps[0].command

@@ -19,6 +19,7 @@ from nelbo.doctor.thresholds import (
     MANY_COPIES,
     MAX_SIDE,
     MIN_SIDE,
+    MUCH_OF_CODES,
     MUCH_OF_GAIN,
     SIGMAS,
     SMALLEST_NET,
@@ -84,7 +85,8 @@ def convergence(evidence: Evidence) -> Finding | None:
             f"{percent(share)} of all it gained after the first fifth."
         )
         step = NextStep("The bound was still rising: train for longer.", evidence.train())
-        severity = WARNING if share > FAR_FROM_DONE else REMARK
+        matters = rise > MUCH_OF_CODES * history.last_kl
+        severity = WARNING if share > FAR_FROM_DONE and matters else REMARK
         return Finding("under-trained", severity, text, "still improving when training ended", (step,))
     if evidence.ran_out_of_rate:
         rise = history.rise_before_decay()

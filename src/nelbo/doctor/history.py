@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from nelbo.doctor.thresholds import ENOUGH
+from nelbo.doctor.thresholds import ENOUGH, SIGMAS
 from nelbo.run import FAILED
 
 __all__ = ["History"]
@@ -107,6 +107,12 @@ class History:
         """Why training ended."""
         return str(self._state.get("stopped", ""))
 
+    @property
+    def last_kl(self) -> float:
+        """Nats that the codes carry after the last epoch; 0 where that is not known."""
+        kl = self.curve("validation" if self.has_validation else "train", "kl")
+        return float(np.nan_to_num(kl[-1], posinf=0.0)) if len(kl) else 0.0
+
     def last_rise(self) -> float | None:
         """Rise of the objective in the last epoch, in nats; None where there is no epoch to compare with."""
         y = self._settled()
@@ -115,7 +121,7 @@ class History:
     def late_rise(self) -> tuple[float, float] | None:
         """Rise of the objective's fitted line over the last fifth, in nats, and as a share of the rise since the first.
 
-        None for too few epochs, or where the rise is within the scatter around its line (two standard errors).
+        None for too few epochs, or where the rise is within the scatter around its line (three standard errors).
         A bound that grows with the logarithm of time has a share of 0.14, one that nears its limit as 1 / time 0.06.
         """
         y = self._settled()
@@ -127,7 +133,7 @@ class History:
         rise = float(slope * (len(tail) - 1))
         error = _slope_error(x, tail - (start + slope * x)) * (len(tail) - 1)
         since = float(tail[-1] - y[int(LEARNING * len(y))])
-        if rise <= 2 * error or since <= 0:
+        if rise <= SIGMAS * error or since <= 0:
             return None
         return rise, rise / max(since, rise)
 

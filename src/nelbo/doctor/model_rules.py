@@ -215,7 +215,7 @@ def amortisation(patient: Patient) -> Finding | None:
     )
     step = NextStep("A larger encoder follows the rows better.", _larger(patient))
     figures = {"gap": gap, "standard_error": error, "kl": rate}
-    severity = WARNING if gap > LAGS_MUCH * rate else REMARK
+    severity = WARNING if gap - SIGMAS * error > LAGS_MUCH * rate else REMARK
     return Finding("amortisation-gap", severity, text, "the encoder lags behind", (step,), figures)
 
 

@@ -16,6 +16,7 @@ NEGLIGIBLE_ERROR = 0.1  # of the bound's standard error that nobody need care ab
 STILL_RISING = 0.08  # share of the rise since the first fifth; between the courses 1 / time and logarithm of time
 WORTH_MORE = 5  # negligible changes
 FAR_FROM_DONE = 0.15  # of the rise
+MUCH_OF_CODES = 0.05  # of what the codes carry
 MUCH_OF_GAIN = 0.1  # of the gain over the best baseline
 LOST_MUCH, LOST_SOME = 0.40, 0.10  # of what was gained on training rows, lost on held-out ones
 SMALLEST_NET = 16  # hidden units of a network that is advised
