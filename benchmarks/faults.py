@@ -133,9 +133,11 @@ def main() -> None:
     known: dict[str, list[str]] = {}
     for number, case in enumerate(chosen, 1):
         # A file for each training: several processes may work on parts of the suite.
-        kept = home / code()[:12] / f"{case.key.replace(' | ', '-').replace(' ', '-')}.json"
+        name = case.key.replace(" | ", "-").replace(" ", "-")
+        kept, work = home / code()[:12] / f"{name}.json", home / "work" / name
         if arguments.again or not kept.exists():
-            write_json(kept, findings(case, home / "work" / case.site.name))
+            write_json(kept, findings(case, work))
+            shutil.rmtree(work)
         known[case.key] = read_json(kept)
         right = "ok  " if verdict(case, known[case.key]) else "MISS"
         print(f"[{number}/{len(chosen)}] {right} {case.key}: {', '.join(known[case.key]) or '-'}", flush=True)

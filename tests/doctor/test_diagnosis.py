@@ -13,6 +13,7 @@ import pytest
 import torch
 import typer
 from torch import nn
+from typer.testing import CliRunner
 
 from nelbo import plugins
 from nelbo.cli.app import app
@@ -31,13 +32,19 @@ Train = Callable[..., Run]
 
 
 def pasted(diagnosis: Diagnosis) -> None:
-    """Every command is understood by the command line; see `test_a_remedy_of_data_runs_and_mends` for what it does."""
+    """Every command is understood, and trains where it mends the first cause.
+
+    See `test_a_remedy_of_data_runs_and_mends` for what it does.
+    """
     group = typer.main.get_command(app)
     for found in diagnosis.findings:
         for step in found.steps:
             program, name, *words = shlex.split(step.command)
             assert program == "nelbo"
             group.commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
+            if name == "train" and found is diagnosis.findings[0] and "--resume" not in words:
+                tried = CliRunner().invoke(app, [name, *words, "--dry-run"])
+                assert tried.exit_code == 0, (step.command, tried.output)
 
 
 def test_a_healthy_run_is_healthy_and_left_as_it_was(run: Run) -> None:
