@@ -104,6 +104,15 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(monkeypatch: pytest.MonkeyPat
     assert "Traceback" not in outcome.err
 
 
+def test_a_training_that_breaks_off_names_the_doctor() -> None:
+    outcome = call("train", "digits", *TINY, "--lr", "1e9", "--run", "run")
+    assert outcome.status == 2
+    assert outcome.err.rstrip().endswith("for the cause: nelbo doctor run")
+    found = call("doctor", "run")
+    assert found.status == 3
+    assert found.out.startswith("1. The learning rate is too high (fault, learning-rate-high)")
+
+
 def test_ctrl_c_outside_training_is_one_line(digits_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

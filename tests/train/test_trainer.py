@@ -242,7 +242,7 @@ def test_a_non_finite_loss_names_epoch_step_term_and_parameter_and_keeps_the_che
     assert "epoch 3, step 7" in message
     assert "term 'likelihood'" in message
     assert f"parameter '{name}' holds NaN or infinity" in message
-    assert "lower --lr or add --clip" in message
+    assert message.endswith("lower --lr or add --clip 100 (the last good checkpoint is kept)")
     kept, _ = read_tensors(Checkpoints(tmp_path).files[0])
     assert all(bool(torch.isfinite(t).all()) for key, t in kept.items() if key.startswith("weights/"))
     assert trainer.state.epoch == 2
@@ -262,6 +262,7 @@ def test_a_learning_rate_that_explodes_is_told_in_one_sentence() -> None:
     with pytest.raises(TrainingError, match=r"the loss turned non-finite in epoch 1, step \d.*lower --lr") as caught:
         run(lr=1e25, epochs=20)
     assert "\n" not in str(caught.value)
+    assert "checkpoint" not in str(caught.value)  # there is none
 
 
 def test_a_run_that_broke_keeps_its_configuration_and_holds_no_model(tmp_path: Path) -> None:

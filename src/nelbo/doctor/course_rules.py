@@ -73,7 +73,7 @@ def convergence(evidence: Evidence) -> Finding | None:
     """Whether the objective still rose at the end."""
     history = evidence.history
     if len(history) == 0:
-        return Finding("under-trained", REMARK, "The run has no metrics, so nothing can be said about its course.")
+        return None  # it broke off or is unfinished, which other rules say
     if len(history) < ENOUGH:
         return _too_few(evidence)
     what = "validation bound" if history.loss_is_bound else "validation objective"

@@ -364,10 +364,7 @@ class Trainer:
             return
         if bad := _non_finite(self.objective):
             if force or asked:
-                raise TrainingError(
-                    f"parameter {bad[0]!r} turned non-finite in step {state.step}; lower --lr or add --clip 100 (the "
-                    "last good checkpoint is kept)"
-                )
+                raise TrainingError(f"parameter {bad[0]!r} turned non-finite in step {state.step}; {self._way_out}")
             return  # the next step will say where; the last good checkpoint stays
         if self.checkpoints is not None:
             self._count_time()
@@ -392,7 +389,12 @@ class Trainer:
             return
         if not math.isfinite(loss.loss.item()):
             seen = [said for watcher in self._watchers if (said := watcher.explain(forward, batch))]
-            raise TrainingError("; ".join([_diagnosis(loss, self.objective, self.state), *seen]))
+            raise TrainingError("; ".join([_diagnosis(loss, self.objective, self.state), self._way_out, *seen]))
+
+    @property
+    def _way_out(self) -> str:
+        kept = self.checkpoints is not None and self.checkpoints.files
+        return f"lower --lr or add --clip 100{' (the last good checkpoint is kept)' if kept else ''}"
 
 
 @final
@@ -417,8 +419,7 @@ def _diagnosis(loss: Loss, objective: Objective, state: TrainState) -> str:
     where = f"parameter {bad[0]!r} holds NaN or infinity" if bad else f"{_largest(objective)}"
     return (
         f"the loss turned non-finite in epoch {state.epoch + 1}, step {state.step + 1}, in the term "
-        f"{' and in '.join(map(repr, terms or ['loss']))}; {where}; lower --lr or add --clip 100 (the last good "
-        "checkpoint is kept)"
+        f"{' and in '.join(map(repr, terms or ['loss']))}; {where}"
     )
 
 
