@@ -67,21 +67,21 @@ def _verdict(verdict: Verdict) -> Markup:
     remarks = [element("li", remark) for remark in verdict.remarks if remark not in told]
     if remarks:
         content.append(element("ul", remarks))
-    if verdict.next_steps:
-        content.append(element("h3", "What to try next"))
-        steps = [
-            element("li", [step.why, commands(step.command) if step.command else ""]) for step in verdict.next_steps
-        ]
-        content.append(element("ol", steps, class_="steps"))
+    mended = {found.remedy for found in verdict.findings if found.remedy}
+    steps = [step for step in verdict.next_steps if step.command not in mended]
+    if steps:
+        content.append(element("h3", "What else to try" if mended else "What to try next"))
+        items = [element("li", [step.why, commands(step.command) if step.command else ""]) for step in steps]
+        content.append(element("ol", items, class_="steps"))
     return element("div", content, class_=f"verdict {name}", id="verdict")
 
 
 def _finding(found: Finding, verdict: Verdict) -> Markup:
-    """Title, evidence where it is not told above, reason, command."""
+    """Title, evidence where it is not told above, reason, what mends it and its command."""
     evidence = "" if found.text in verdict.sentences else f" {found.text}"
     shown: list[Markup | str] = [element("strong", f"{found.entry.title}."), f"{evidence} {found.entry.reason}"]
-    if found.remedy:
-        shown.append(commands(found.remedy))
+    for step in [step for step in found.steps if step.command][:1]:
+        shown += [f" {step.why}", commands(step.command)]
     return element("li", shown)
 
 
