@@ -380,6 +380,8 @@ def _fit(
     resume: bool = False,
     checkpoint: str | None = None,
 ) -> Run:
+    from shlex import quote
+
     from nelbo.errors import TrainingError
     from nelbo.run import fit
     from nelbo.train.interruption import Interrupted
@@ -391,10 +393,10 @@ def _fit(
             run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
-        say(f"\nstopped {by}; go on with: nelbo train --resume {folder}{_again(plugin)}")
+        say(f"\nstopped {by}; go on with: nelbo train --resume {quote(str(folder))}{_again(plugin)}")
         raise typer.Exit(128 + stopped.signal if isinstance(stopped, Interrupted) else 130) from None
     except TrainingError as problem:
-        raise TrainingError(f"{problem}; for the cause: nelbo doctor {folder}{_again(plugin)}") from None
+        raise TrainingError(f"{problem}; for the cause: nelbo doctor {quote(str(folder))}{_again(plugin)}") from None
     if taping is not None:
         for finding in taping.findings or ["no findings"]:
             say(f"tape: {finding}")

@@ -31,7 +31,8 @@ from nelbo.train.job import Job, prepare, threads
 __all__ = ["Diagnosis", "examine", "examine_data", "keep", "kept_findings", "of_files", "of_plan"]
 
 PATIENT_RULES: tuple[PatientRule, ...] = (*OBJECTIVE_RULES, *MODEL_RULES, *GRADIENT_RULES, *RATE_RULES)
-_Subject = TypeVar("_Subject", Case, Patient)
+FORETOLD = (heavy_beta, fixed_variance, few_steps)
+_Subject = TypeVar("_Subject", Case, Evidence, Patient)
 
 
 @final
@@ -62,7 +63,7 @@ class Diagnosis:
 
 def of_files(evidence: Evidence) -> list[Finding]:
     """What the files of a run alone say, in the order of the rules."""
-    return [found for rule in (*COURSE_RULES, *FIGURE_RULES) if (found := rule(evidence)) is not None]
+    return list(_found((*COURSE_RULES, *FIGURE_RULES), evidence))
 
 
 def examine(run: Run, progress: Callable[[str], None] = lambda part: None) -> Diagnosis:
@@ -91,10 +92,10 @@ def examine(run: Run, progress: Callable[[str], None] = lambda part: None) -> Di
     patient = Patient(case, evidence, latent)
     with threads(job.settings.threads):
         found = merged(
-            _looked_at(DATA_RULES, case, progress),
-            _looked_at(PATIENT_RULES, patient, progress),
+            _found(DATA_RULES, case, progress),
+            _found(PATIENT_RULES, patient, progress),
             _unfinished(run, evidence),
-            _foretold(patient),
+            _found(FORETOLD, case),  # which nothing fitted tells better
             of_files(evidence),
         )
     told = [one for one in ranked(found) if one.severity > GOOD]
@@ -125,15 +126,18 @@ def examine_data(settings: Settings) -> Diagnosis:
         shown = job.settings.model_copy(update={"epochs": settings.epochs, "patience": settings.patience})
         case = Case(Job(job.settings, job.data, job.split, job.transform, job.spec, job.objective_spec))
         brief = Case(Job(shown, job.data, job.split, job.transform, job.spec, job.objective_spec))
-        found += [one for rule in DATA_RULES if (one := rule(brief)) is not None]
+        found += _found(DATA_RULES, brief)
         found += preflight(case)
     told = [one for one in ranked(merged(found)) if one.severity > GOOD]
     return Diagnosis(settings.source, tuple(told), time.perf_counter() - started)
 
 
-def _looked_at(
-    rules: Iterable[Callable[[_Subject], Finding | None]], subject: _Subject, progress: Callable[[str], None]
+def _found(
+    rules: Iterable[Callable[[_Subject], Finding | None]],
+    subject: _Subject,
+    progress: Callable[[str], None] = lambda part: None,
 ) -> Iterator[Finding]:
+    """What the rules find, in their order."""
     for rule in rules:
         progress(rule.__name__.replace("_", " "))
         found = rule(subject)
@@ -148,8 +152,7 @@ def keep(run: Run, diagnosis: Diagnosis) -> None:
 
 def of_plan(case: Case) -> list[Finding]:
     """What data and settings alone explain of a training that has ended, where it is a warning or worse."""
-    found = [one for rule in PLAN_RULES if (one := rule(case)) is not None]
-    return [one for one in found if one.severity >= WARNING]
+    return [one for one in _found(PLAN_RULES, case) if one.severity >= WARNING]
 
 
 def kept_findings(run: Run) -> list[Finding]:
@@ -173,11 +176,6 @@ def _unfinished(run: Run, evidence: Evidence) -> Iterable[Finding]:
     step = NextStep("Go on from the last checkpoint.", resume_command(str(run.folder), evidence.plugins))
     text = f"The run holds no trained model yet, after {len(evidence.history)} complete epochs."
     return (Finding("unfinished", WARNING, text, "not finished", (step,)),)
-
-
-def _foretold(patient: Patient) -> Iterable[Finding]:
-    """What the pre-flight says of the plan, which nothing fitted tells better."""
-    return [found for rule in (heavy_beta, fixed_variance, few_steps) if (found := rule(patient.case)) is not None]
 
 
 def _holes(settings: Settings, problem: HolesError, drop: tuple[str, ...]) -> Finding:

@@ -11,7 +11,7 @@ import numpy as np
 from nelbo.doctor.commands import evaluate_command
 from nelbo.doctor.course_rules import Rule
 from nelbo.doctor.evidence import MARGINALS, Evidence
-from nelbo.doctor.finding import FAULT, GOOD, REMARK, WARNING, Finding, NextStep
+from nelbo.doctor.finding import FAULT, GOOD, REMARK, WARNING, Finding, NextStep, Severity
 from nelbo.doctor.thresholds import (
     AT_FLOOR_MUCH,
     AT_FLOOR_SOME,
@@ -51,28 +51,21 @@ def baselines(evidence: Evidence) -> Finding | None:
     gain, doubt = evidence.gain(best) or 0.0, evidence.doubt(best)
     if gain > doubt:
         short = f"{nats(gain)} nats per {evidence.row} better than the best simple method ({best['name']})"
-        return Finding(
-            "worse-than-baseline", GOOD, f"By its likelihood the model is {short}.", short, _ambitions(evidence)
-        )
+        return _beside(GOOD, short, _ambitions(evidence))
     if gain >= -doubt:
         short = f"no better than a simple method ({best['name']})"
-        return Finding(
-            "worse-than-baseline",
-            WARNING,
-            f"By its likelihood the model is {short}, within the errors.",
-            short,
-            _against(evidence, best),
-        )
+        return _beside(WARNING, short, _against(evidence, best), ", within the errors")
     if _loses_to_marginals(evidence):
         worst = next(each for each in rivals if each["name"] == MARGINALS)
         short = f"{nats(-(evidence.gain(worst) or 0.0))} nats per {evidence.row} worse than {MARGINALS}"
-        return Finding(
-            "worse-than-baseline", FAULT, f"By its likelihood the model is {short}.", short, _against(evidence, best)
-        )
+        return _beside(FAULT, short, _against(evidence, best))
     short = f"{nats(-gain)} nats per {evidence.row} worse than a simple method ({best['name']})"
-    return Finding(
-        "worse-than-baseline", WARNING, f"By its likelihood the model is {short}.", short, _against(evidence, best)
-    )
+    return _beside(WARNING, short, _against(evidence, best))
+
+
+def _beside(severity: Severity, short: str, steps: tuple[NextStep, ...], doubt: str = "") -> Finding:
+    """How the likelihood compares, in words that follow "the model is"."""
+    return Finding("worse-than-baseline", severity, f"By its likelihood the model is {short}{doubt}.", short, steps)
 
 
 def latents(evidence: Evidence) -> Finding | None:
@@ -221,7 +214,7 @@ def _linear_optimum(evidence: Evidence) -> Finding | None:
     step = NextStep(
         "To go beyond the linear optimum, use networks with hidden layers.", evidence.train(recipe="vae", network="mlp")
     )
-    return Finding("worse-than-baseline", GOOD, f"By its likelihood the model is {short}.", short, (step,))
+    return _beside(GOOD, short, (step,))
 
 
 def _against(evidence: Evidence, rival: Mapping[str, Any]) -> tuple[NextStep, ...]:
