@@ -24,6 +24,7 @@ EVERY_FILE = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.re
 # From left to right; nothing imports from its right, nor from another room of its own place.
 LAYERS = (
     ("errors",),
+    ("arguments",),
     ("registry", "core", "storage", "noise"),
     ("data",),
     ("distributions", "networks", "samplers", "solvers"),

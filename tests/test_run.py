@@ -208,7 +208,7 @@ def test_loading_never_builds_what_is_not_registered(finished: Run) -> None:
     content = json.loads(path.read_text())
     content["spec"]["prior"] = {"part": "subprocess/Popen", "args": ["false"]}
     path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match="unknown subprocess 'Popen'"):
+    with pytest.raises(ConfigError, match="unknown kind of part in a model: 'subprocess'"):
         finished.load_model()
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
+from nelbo.arguments import check_argument
 from nelbo.core import Posterior
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.data.transforms import transform as named_transform
@@ -21,7 +20,6 @@ from nelbo.registry import lookup, parse_part, registered
 from nelbo.settings import Settings
 
 Spec = dict[str, Any]
-FINITE = ConfigDict(allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -356,17 +354,10 @@ def _checked(part: str, options: Mapping[str, Any]) -> type:
     """The class of a part, once its constructor is known to take the user's options, by name and by type."""
     cls = lookup(part)
     takes = [name for name in _takes(cls) if name not in decided(part)]
-    typed = get_type_hints(cls.__init__) if options and takes else {}  # type: ignore[misc]
     for option, value in options.items():
         if option not in takes:
             raise unknown(f"option of {part}:", option or str(value), takes, ConfigError)
-        if get_origin(typed.get(option)) is Literal and value not in get_args(typed[option]):
-            raise unknown(f"{option} of {part}:", str(value), get_args(typed[option]), ConfigError)
-        try:
-            TypeAdapter(typed.get(option, Any), config=FINITE).validate_python(value, strict=True)
-        except ValidationError as problem:
-            wanted = str(problem.errors()[0]["msg"]).removeprefix("Input should be ")
-            raise ConfigError(f"option {option!r} of {part} should be {wanted}, but {value!r} was given") from None
+        check_argument(cls, part, option, value)
     return cls
 
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
+from nelbo.arguments import check_argument
 from nelbo.errors import CompositionError, ConfigError, unknown
 
 Spec = Mapping[str, Any]
@@ -34,6 +35,8 @@ _ROOMS = (
     "nelbo.objectives",
 )
 _LATER_ROOMS = {"measure": "nelbo.evaluate.measures"}  # opened for their own kind alone: no training needs them
+OF_A_MODEL = frozenset({"model", "prior", "posterior", "likelihood", "network", "outputs"})  # kinds of a model's file
+DEEPEST = 20  # parts within parts
 
 
 def register(path: str) -> Callable[[T], T]:
@@ -62,16 +65,34 @@ def register(path: str) -> Callable[[T], T]:
 def spec_of(module: object) -> dict[str, Any]:
     """The spec tree of a registered object: its name and constructor arguments, plain JSON throughout.
 
-    A custom (unregistered) module inside appears as `{"part": "custom", "class": ...}`.
+    A part that was exchanged after construction (`model.prior = VampPrior(...)`) appears as what stands there now. A
+    custom (unregistered) module inside appears as `{"part": "custom", "class": ...}`.
     """
     arguments = module.__dict__.get("_arguments")
     if arguments is None:
         return {"part": "custom", "class": f"{type(module).__module__}.{type(module).__qualname__}"}
-    return {"part": module.__dict__["_part"], **{name: _plain(value) for name, value in arguments.items()}}
+    named = {name: _plain(_current(module, name, value)) for name, value in arguments.items()}
+    return {"part": module.__dict__["_part"], **named}
 
 
-def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: str = "") -> Any:
-    """The object a spec tree describes.
+def _current(module: object, name: str, given: Any) -> Any:
+    """An argument as it was given, or the submodule that took its place under the argument's name since."""
+    if not isinstance(module, nn.Module) or not isinstance(given, nn.Module):
+        return given
+    held = getattr(module, name, None)
+    if held is given or not isinstance(held, nn.Module):
+        return given
+    return given if any(each is given for each in module.modules()) else held
+
+
+def build(
+    spec: Spec,
+    networks: Mapping[str, nn.Module] | None = None,
+    *,
+    kinds: Collection[str] | None = None,
+    path: str = "",
+) -> Any:
+    """The object a spec tree describes; nothing runs but the constructors of registered classes.
 
     Parameters
     ----------
@@ -79,13 +100,16 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
         A tree made by `spec_of` (or by a recipe).
     networks
         Modules of the user's own, by their path in the tree, e.g. `{"model.posterior.network": net}`.
+    kinds
+        Kinds of parts that it may name; `OF_A_MODEL` for a spec that comes from a file.
 
     Raises
     ------
     CompositionError
         For a custom module that was not handed over, or arguments the part does not take.
     ConfigError
-        For a part that is not registered (the nearest name is given), or an argument out of range.
+        For a part that is not registered (the nearest name is given) or of another kind, or an argument that is not
+        of the type that the constructor declares or out of range.
     """
     handed = networks or {}
     name = str(spec.get("part", ""))
@@ -96,26 +120,40 @@ def build(spec: Spec, networks: Mapping[str, nn.Module] | None = None, *, path: 
             f"{path or 'the model'!r} is a module of your own ({spec.get('class')}), which is not stored as code; "
             f"pass it by its path: networks={{{path!r}: module}}"
         )
+    if path.count(".") >= DEEPEST:
+        raise ConfigError(f"the spec nests parts more than {DEEPEST} deep; no model of nelbo's does")
+    if kinds is not None and (kind := name.partition("/")[0]) not in kinds:
+        raise unknown("kind of part in a model:", kind, kinds)
     cls = lookup(name)
     children = {
-        key: _built(value, handed, f"{path}.{key}" if path else key) for key, value in spec.items() if key != "part"
+        key: _built(value, handed, kinds, f"{path}.{key}" if path else key)
+        for key, value in spec.items()
+        if key != "part"
     }
     try:
         inspect.signature(cls).bind(**children)
     except TypeError as problem:
         taken = ", ".join(p for p in inspect.signature(cls).parameters)
         raise CompositionError(f"{name}: {problem}; it takes: {taken or 'nothing'}") from None
+    for key, value in children.items():
+        check_argument(cls, name, key, value)
     try:
         return cls(**children)
     except ValueError as problem:
         raise ConfigError(f"{name}: {problem}") from None
 
 
-def _built(value: Any, handed: Mapping[str, nn.Module], path: str) -> Any:
+def _built(value: Any, handed: Mapping[str, nn.Module], kinds: Collection[str] | None, path: str) -> Any:
     """An argument of a constructor: a part, a list that may hold parts, or a plain value."""
     if isinstance(value, list | tuple):
-        return [_built(item, handed, f"{path}.{place}") for place, item in enumerate(value)]
-    return build(value, handed, path=path) if _is_spec(value) else value
+        if not any(map(_is_nested, value)):  # numbers or words: a scale for each of many columns
+            return value
+        return [_built(item, handed, kinds, f"{path}.{place}") for place, item in enumerate(value)]
+    return build(value, handed, kinds=kinds, path=path) if _is_spec(value) else value
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | tuple | Mapping)
 
 
 def lookup(path: str) -> type:

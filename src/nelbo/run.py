@@ -23,9 +23,9 @@ from nelbo.data import Data, DataSpec
 from nelbo.data.datasets import NAMES
 from nelbo.errors import ConfigError, RunError, StorageError, TrainingError
 from nelbo.noise import apart
-from nelbo.registry import build, spec_of
+from nelbo.registry import OF_A_MODEL, Spec, build, spec_of
 from nelbo.settings import Settings, resolve
-from nelbo.storage import digest, read_json, read_lines, read_tensors, sweep, write_json, write_tensors
+from nelbo.storage import digest, read_json, read_lines, read_tensors, sweep, tensor_shapes, write_json, write_tensors
 from nelbo.train.images import ImagesFolder, Painter
 from nelbo.train.job import Job, model_of, prepare, train
 from nelbo.train.loggers import open_loggers
@@ -277,7 +277,7 @@ def save_model(folder: Path, model: Model, data: DataSpec) -> None:
 
 
 def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) -> Model:
-    """A model from its folder, in evaluation mode; nothing but registered constructors runs.
+    """A model from its folder, in evaluation mode; nothing but constructors of a model's parts runs.
 
     Parts that came from a plugin must be registered already: see `nelbo.load_plugin`.
     """
@@ -287,18 +287,48 @@ def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) ->
     if int(config.get("format", 0)) > MODEL_FORMAT:
         raise StorageError(f"{folder} was written by a newer nelbo (format {config['format']}); upgrade nelbo")
     plugins.require(config.get("plugins", ()), str(folder.parent if folder.name == "model" else folder))
+    spec, file = config["spec"], folder / "model.safetensors"
+    _check_sizes(spec, networks, file)
     with apart():  # initial weights are drawn, then overwritten
-        model: Model = build(config["spec"], networks)
-    weights, _ = read_tensors(folder / "model.safetensors")
+        model: Model = build(spec, networks, kinds=OF_A_MODEL)
+    weights, _ = read_tensors(file)
     if config.get("weights_sha256") not in {None, digest(weights)}:
         raise StorageError(f"{folder}/model.safetensors is not the file its config.json names; restore it from a copy")
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as problem:
-        reason = str(problem).splitlines()[-1].strip()
-        raise StorageError(f"{folder}/model.safetensors does not fit its config.json: {reason}") from None
+    model.load_state_dict(weights)
     model.eval()
     return model
+
+
+def _check_sizes(spec: Spec, networks: Mapping[str, nn.Module] | None, file: Path) -> None:
+    """Refuse a spec whose weights are not those of the file, before anything is allocated for them.
+
+    Raises
+    ------
+    StorageError
+        If names or shapes differ, or the spec is of no model.
+    """
+    try:
+        with torch.device("meta"), apart():
+            model = build(spec, networks, kinds=OF_A_MODEL)
+    except (RuntimeError, NotImplementedError):  # a part of the user's own that looks at values
+        if not plugins.used_by(spec) and not networks:
+            raise
+        return
+    if not isinstance(model, Model):
+        raise StorageError(f"{file.parent}/config.json describes no model but {spec['part']!r}; restore it from a copy")
+    needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = tensor_shapes(file)
+    wrong = sorted(name for name in {*needed, *found} if needed.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise StorageError(
+            f"{file} does not fit its config.json: {name} is {_size(found.get(name))} in the one and "
+            f"{_size(needed.get(name))} in the other; restore both from a copy"
+        )
+
+
+def _size(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape)) or "one number"
 
 
 def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False, root: Path = Path("runs")) -> Path:

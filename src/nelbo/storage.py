@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from nelbo.errors import StorageError
 
 UNFINISHED = ".tmp-"
+RESTORE = "restore it from a copy, or train again"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -76,7 +78,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except OSError as problem:
         raise StorageError(f"cannot read {path}: {problem.strerror or problem}") from problem
-    except (json.JSONDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise StorageError(
             f"{path} is damaged (not JSON: {problem}); restore it from a copy or train again"
         ) from problem
@@ -149,19 +151,36 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     StorageError
         If the file is missing, truncated, not safetensors, or its content does not match its digest.
     """
-    remedy = "restore it from a copy, or train again"
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except FileNotFoundError as problem:
-        raise StorageError(f"{path} is missing; {remedy}") from problem
-    except (OSError, safetensors.SafetensorError, ValueError) as problem:
-        raise StorageError(f"{path} is damaged or truncated ({problem}); {remedy}") from problem
+    with _opened(path) as file:
+        metadata = dict(file.metadata() or {})
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     stored = metadata.pop("digest", None)
     if stored is not None and stored != digest(tensors):
-        raise StorageError(f"{path} was altered after it was written (its digest does not match); {remedy}")
+        raise StorageError(f"{path} was altered after it was written (its digest does not match); {RESTORE}")
     return tensors, metadata
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of named tensors, from the head of the file alone.
+
+    Raises
+    ------
+    StorageError
+        If the file is missing, truncated or not safetensors.
+    """
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError as problem:
+        raise StorageError(f"{path} is missing; {RESTORE}") from problem
+    except (OSError, safetensors.SafetensorError, ValueError) as problem:
+        raise StorageError(f"{path} is damaged or truncated ({problem}); {RESTORE}") from problem
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

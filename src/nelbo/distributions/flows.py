@@ -6,8 +6,11 @@ argument constraints; it is imported here only, and both are put back.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Self, final
 
 import torch
@@ -19,9 +22,12 @@ from nelbo.distributions.drawing import fixed_draws
 from nelbo.distributions.normal import DiagonalNormal
 from nelbo.errors import CompositionError, ConfigError
 
+MOST_WEIGHTS = 2**28
+MOST_BINS = 64  # of a spline
 START = 0.01  # of the weights that make a map other than the identity
 
 
+@functools.cache
 def zuko() -> Any:
     """The package, imported without its effects on torch's own distributions."""
     validate, table = vars(Distribution)["_validate_args"], vars(Distribution)["arg_constraints"]
@@ -37,6 +43,29 @@ def zuko() -> Any:
             setattr(found, "_validate_args", False)  # noqa: B010
             setattr(found, "arg_constraints", {})  # noqa: B010
     return zuko.flows
+
+
+zuko()  # with the room: constructing a part imports nothing
+
+
+def masks_of(dim: int, context: int, maps: int, hidden: Sequence[int]) -> AbstractContextManager[object]:
+    """While masked networks are made: on the CPU even where others are made on the meta device.
+
+    zuko reads the values of its masks, which the meta device has not. Their size is bounded here instead.
+
+    Raises
+    ------
+    ConfigError
+        If the networks would have more than 2^28 weights.
+    """
+    sizes = [dim + context, *hidden, 3 * MOST_BINS * dim]
+    weights = sum(wide * narrow for wide, narrow in itertools.pairwise(sizes))
+    if maps * max(weights, dim * (dim + context)) > MOST_WEIGHTS:
+        raise ConfigError(
+            f"{maps} maps of {dim} dimensions with hidden layers of {', '.join(map(str, hidden))} would have more than "
+            f"{MOST_WEIGHTS:,} weights; give fewer or smaller ones"
+        )
+    return torch.device("cpu") if torch.get_default_device().type == "meta" else nullcontext()
 
 
 def layer_sizes(hidden: Sequence[int] | int) -> tuple[int, ...]:
@@ -60,12 +89,13 @@ def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[in
 
     They start next to the identity: the last layer of each network at a hundredth of its random weights, without bias.
     """
-    forwards = torch.arange(dim)
     make = zuko().MaskedAutoregressiveTransform
-    maps = nn.ModuleList(
-        make(dim, context, order=forwards if i % 2 == 0 else forwards.flip(0), hidden_features=tuple(hidden))
-        for i in range(steps)
-    )
+    with masks_of(dim, context, steps, hidden):
+        forwards = torch.arange(dim)
+        maps = nn.ModuleList(
+            make(dim, context, order=forwards if i % 2 == 0 else forwards.flip(0), hidden_features=tuple(hidden))
+            for i in range(steps)
+        )
     with torch.no_grad():
         for each in maps:
             # zuko's masked layers are torch's, those of a single dimension its own.
@@ -77,19 +107,22 @@ def autoregressive_steps(dim: int, context: int, steps: int, hidden: Sequence[in
 
 def spline_steps(dim: int, context: int, steps: int, bins: int, hidden: Sequence[int]) -> nn.ModuleList:
     """Masked autoregressive rational-quadratic splines on [-5, 5], the identity outside, in alternating order."""
-    forwards = torch.arange(dim)
     flows = zuko()
-    return nn.ModuleList(
-        flows.MaskedAutoregressiveTransform(
-            dim,
-            context,
-            order=forwards if i % 2 == 0 else forwards.flip(0),
-            univariate=flows.spline.MonotonicRQSTransform,
-            shapes=[(bins,), (bins,), (bins - 1,)],
-            hidden_features=tuple(hidden),
+    if bins > MOST_BINS:
+        raise ConfigError(f"a spline takes {MOST_BINS} bins or fewer, but bins={bins} was given")
+    with masks_of(dim, context, steps, hidden):
+        forwards = torch.arange(dim)
+        return nn.ModuleList(
+            flows.MaskedAutoregressiveTransform(
+                dim,
+                context,
+                order=forwards if i % 2 == 0 else forwards.flip(0),
+                univariate=flows.spline.MonotonicRQSTransform,
+                shapes=[(bins,), (bins,), (bins - 1,)],
+                hidden_features=tuple(hidden),
+            )
+            for i in range(steps)
         )
-        for i in range(steps)
-    )
 
 
 class Bijection(ABC):

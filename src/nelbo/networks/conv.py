@@ -13,6 +13,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Widths
 from nelbo.networks.mlp import Network, with_context
 from nelbo.networks.mlp import activation as _activation
 from nelbo.networks.pyramid import image_pyramid
@@ -43,7 +44,7 @@ class ConvEncoder(Network):
         self,
         shape: Sequence[int],
         out_features: int,
-        channels: Sequence[int] | int | None = None,
+        channels: Widths | int | None = None,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,
@@ -72,7 +73,7 @@ class ConvDecoder(Network):
         in_features: int,
         shape: Sequence[int],
         parameters: int = 1,
-        channels: Sequence[int] | int | None = None,
+        channels: Widths | int | None = None,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,

@@ -8,6 +8,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Widths
 from nelbo.networks.mlp import Network, with_context
 from nelbo.networks.mlp import activation as _activation
 from nelbo.networks.pyramid import series_pyramid
@@ -43,7 +44,7 @@ class Conv1dEncoder(Network):
         self,
         shape: Sequence[int],
         out_features: int,
-        channels: Sequence[int] | int | None = None,
+        channels: Widths | int | None = None,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,
@@ -73,7 +74,7 @@ class Conv1dDecoder(Network):
         in_features: int,
         shape: Sequence[int],
         parameters: int = 1,
-        channels: Sequence[int] | int | None = None,
+        channels: Widths | int | None = None,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,

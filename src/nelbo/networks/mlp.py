@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, final, get_args
 import torch
 from torch import Tensor, nn
 
+from nelbo.arguments import Widths
 from nelbo.errors import ConfigError, unknown
 from nelbo.registry import register
 
@@ -91,7 +92,7 @@ class MLP(Network):
         self,
         in_features: int,
         out_features: int,
-        hidden: Sequence[int] | int = (512,),
+        hidden: Widths | int = (512,),
         activation: str = "relu",
         context: int = 0,
         init: str = "torch",
@@ -130,7 +131,7 @@ class GatedMLP(Network):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, hidden: Sequence[int] | int = (300, 300), context: int = 0
+        self, in_features: int, out_features: int, hidden: Widths | int = (300, 300), context: int = 0
     ) -> None:
         super().__init__()
         self.out_features = out_features

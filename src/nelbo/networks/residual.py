@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Count, Widths
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import Network, layer_sizes, with_context
 from nelbo.networks.mlp import activation as _activation
@@ -67,8 +67,8 @@ class ResidualMLP(Network):
         self,
         in_features: int,
         out_features: int,
-        hidden: Sequence[int] | int = (512,),
-        blocks: int = 1,
+        hidden: Widths | int = (512,),
+        blocks: Count = 1,
         activation: str = "relu",
         dropout: float = 0.0,
         context: int = 0,

@@ -13,6 +13,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Count, Widths
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import Network, with_context
 from nelbo.networks.mlp import activation as _activation
@@ -55,8 +56,8 @@ class ResNetEncoder(Network):
         self,
         shape: Sequence[int],
         out_features: int,
-        channels: Sequence[int] | int | None = None,
-        blocks: int = 1,
+        channels: Widths | int | None = None,
+        blocks: Count = 1,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,
@@ -94,8 +95,8 @@ class ResNetDecoder(Network):
         in_features: int,
         shape: Sequence[int],
         parameters: int = 1,
-        channels: Sequence[int] | int | None = None,
-        blocks: int = 1,
+        channels: Widths | int | None = None,
+        blocks: Count = 1,
         dropout: float = 0.0,
         activation: str = "relu",
         context: int = 0,

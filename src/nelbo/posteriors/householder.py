@@ -6,6 +6,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Count
 from nelbo.distributions.bijections import Householder
 from nelbo.distributions.flows import Pushed
 from nelbo.distributions.normal import DiagonalNormal, Variance
@@ -39,7 +40,7 @@ class HouseholderPosterior(Amortised):
     section 3.
     """
 
-    def __init__(self, network: nn.Module, dim: int, steps: int = 4, min_log_variance: float = -14.0) -> None:
+    def __init__(self, network: nn.Module, dim: int, steps: Count = 4, min_log_variance: float = -14.0) -> None:
         super().__init__("a Householder posterior", network, dim, self.outputs(dim))
         if steps < 1:
             raise ConfigError(

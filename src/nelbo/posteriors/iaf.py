@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor, nn
 
+from nelbo.arguments import Count, Widths
 from nelbo.distributions.flows import Pushed, autoregressive_steps, layer_sizes
 from nelbo.distributions.normal import DiagonalNormal, Variance
 from nelbo.errors import ConfigError
@@ -47,8 +47,8 @@ class InverseAutoregressivePosterior(Amortised):
         self,
         network: nn.Module,
         dim: int,
-        steps: int = 2,
-        hidden: Sequence[int] | int = 320,
+        steps: Count = 2,
+        hidden: Widths | int = 320,
         min_log_variance: float = -14.0,
     ) -> None:
         super().__init__("an inverse autoregressive posterior", network, dim, self.outputs(dim))

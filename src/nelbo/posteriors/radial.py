@@ -7,6 +7,7 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nelbo.arguments import Count
 from nelbo.distributions.bijections import MARGIN, Radial
 from nelbo.errors import ConfigError
 from nelbo.posteriors.emitted_flow import EmittedFlow
@@ -38,7 +39,7 @@ class RadialPosterior(EmittedFlow):
     Rezende and Mohamed (2015), Variational inference with normalizing flows, arXiv:1505.05770, eq. 14.
     """
 
-    def __init__(self, network: nn.Module, dim: int, steps: int = 4, min_log_variance: float = -14.0) -> None:
+    def __init__(self, network: nn.Module, dim: int, steps: Count = 4, min_log_variance: float = -14.0) -> None:
         super().__init__("a radial posterior", network, dim, steps, self.outputs(dim, steps), min_log_variance)
 
     @classmethod

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from nelbo.arguments import Count, Widths
 from nelbo.distributions.flows import Affine, Pushed, layer_sizes, spline_steps
 from nelbo.distributions.normal import DiagonalNormal, LogVariance
 from nelbo.errors import ConfigError
@@ -49,9 +49,9 @@ class SplinePosterior(Amortised):
         self,
         network: nn.Module,
         dim: int,
-        steps: int = 2,
+        steps: Count = 2,
         bins: int = 8,
-        hidden: Sequence[int] | int = 128,
+        hidden: Widths | int = 128,
         min_log_variance: float = -14.0,
     ) -> None:
         super().__init__("a spline posterior", network, dim, self.outputs(dim))

@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from nelbo.arguments import Count
 from nelbo.distributions.bijections import MARGIN, Householder, Triangular
 from nelbo.distributions.flows import Bijection
 from nelbo.errors import ConfigError
@@ -45,7 +46,7 @@ class SylvesterPosterior(EmittedFlow):
     """
 
     def __init__(
-        self, network: nn.Module, dim: int, steps: int = 4, reflections: int = 4, min_log_variance: float = -14.0
+        self, network: nn.Module, dim: int, steps: Count = 4, reflections: Count = 4, min_log_variance: float = -14.0
     ) -> None:
         super().__init__(
             "a Sylvester posterior", network, dim, steps, self.outputs(dim, steps, reflections), min_log_variance

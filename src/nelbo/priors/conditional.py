@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
+from nelbo.arguments import Widths
 from nelbo.core import Posterior, Prior
 from nelbo.distributions.normal import DiagonalNormal, LogVariance
 from nelbo.errors import CompositionError, ConfigError
@@ -44,7 +44,7 @@ class ConditionalPrior(Prior):
     """
 
     def __init__(
-        self, dim: int, context: int = 0, hidden: Sequence[int] | int = (64,), min_log_variance: float = -14.0
+        self, dim: int, context: int = 0, hidden: Widths | int = (64,), min_log_variance: float = -14.0
     ) -> None:
         super().__init__()
         if dim < 1 or context < 1:

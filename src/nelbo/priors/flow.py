@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, final, get_args
 
 from torch import Tensor
 from torch.distributions import Distribution
 
+from nelbo.arguments import Count, Widths
 from nelbo.core import Posterior, Prior
-from nelbo.distributions.flows import layer_sizes, zuko
+from nelbo.distributions.flows import layer_sizes, masks_of, zuko
 from nelbo.errors import ConfigError, unknown
 from nelbo.registry import register
 
@@ -47,8 +47,8 @@ class FlowPrior(Prior):
         self,
         dim: int,
         kind: Kind = "maf",
-        transforms: int = 3,
-        hidden: Sequence[int] | int = (128, 128),
+        transforms: Count = 3,
+        hidden: Widths | int = (128, 128),
         context: int = 0,
     ) -> None:
         super().__init__()
@@ -63,7 +63,9 @@ class FlowPrior(Prior):
         flows = zuko()
         make = flows.NSF if kind == "spline" else flows.MAF
         passes = {"passes": 2} if kind == "coupling" else {}
-        self.flow = make(dim, context, transforms=transforms, hidden_features=layer_sizes(hidden), **passes)
+        sizes = layer_sizes(hidden)
+        with masks_of(dim, context, transforms, sizes):
+            self.flow = make(dim, context, transforms=transforms, hidden_features=sizes, **passes)
 
     def forward(self, context: Tensor | None = None, posterior: Posterior | None = None) -> Distribution:
         density = self.flow(context)

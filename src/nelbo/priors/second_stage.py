@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from nelbo.arguments import Widths
 from nelbo.core import Posterior, Prior
 from nelbo.distributions.latent_marginal import LatentMarginal
 from nelbo.distributions.normal import DiagonalNormal, LogVariance, StandardNormal
@@ -62,7 +62,7 @@ class SecondStagePrior(Prior):
         self,
         dim: int,
         latent: int = 0,
-        hidden: Sequence[int] | int = (128, 128),
+        hidden: Widths | int = (128, 128),
         samples: int = 5,
         min_log_variance: float = -14.0,
     ) -> None:
