@@ -30,7 +30,7 @@ from cases import CASES, HIDDEN, LATENT, binary_rows, job_of
 from nelbo.core import SinglePhase
 from nelbo.errors import ConfigError, TrainingError
 from nelbo.run import save_model
-from nelbo.train.job import Job, make_trainer, model_of
+from nelbo.train.job import Job, make_trainer
 from outcome import Measured, circumstances, start, write_record
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
 from ratios import Ratio, interleave, of_rounds
@@ -68,7 +68,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, list[Any]]
     job = job_of(CASES["mlp-128"], threads=arguments.threads)
     model, data, weights = folder / "model", folder / "test.npy", folder / "weights.npz"
     fitted = _trained(job, arguments.train_steps)
-    save_model(model, model_of(fitted), job.spec)
+    save_model(model, fitted.model, job.spec)
     _write_weights(weights, fitted)
     np.save(data, binary_rows(job, "test", arguments.rows).to(torch.uint8).numpy())
     common = ("evaluate", "--data", data, "--samples", arguments.samples)

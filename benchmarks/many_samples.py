@@ -23,7 +23,7 @@ from nelbo.evaluate import importance_log_likelihood
 from nelbo.inputs import batches_of
 from nelbo.reproduce import iwae
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 from outcome import circumstances, start, write_record
 
 MINUTES_BAR, MEMORY_BAR, SHARE_BAR = 8.0, 2.0, 0.45
@@ -42,7 +42,7 @@ def main() -> None:
     record = circumstances("many_samples", arguments.threads)
     torch.set_num_threads(arguments.threads)
     job = prepare(resolve(iwae.SETTINGS, {"steps": 200, "threads": arguments.threads}))
-    model = model_of(train(job)[0]).eval()
+    model = train(job)[0].model.eval()
     seconds, products, log_likelihood = 0.0, [products_a_second()], 0.0
     for rows in torch.split(job.split.test[: arguments.rows], PIECE):
         batches = batches_of(job, rows=rows)

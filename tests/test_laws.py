@@ -17,7 +17,6 @@ from nelbo.recipes import RECIPES
 from nelbo.registry import build, spec_of
 from nelbo.run import load_model, save_model
 from nelbo.train import train
-from nelbo.train.job import model_of
 from zoo import CASES, Case, is_legal
 
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -30,14 +29,19 @@ def test_the_zoo_holds_every_recipe() -> None:
 @EVERY
 @torch.no_grad()  # a draw is a draw, reparameterised or not
 def test_shapes_are_those_of_the_vocabulary(case: Case) -> None:
-    model, batch = model_of(case.objective()), case.batch
-    rows, latent, draws = len(batch), case.job.settings.latent, 3
+    model, batch = case.objective().model, case.batch
+    rows, latent, draws = len(batch), model.latent, 3
     q = model.encode(batch)
     assert (q.batch_shape, q.event_shape) == ((rows,), (latent,))
+    assert model.point(batch).shape == (rows, latent)
     terms = model.terms(batch, samples=draws)
+    if model.abilities.weighs_draws:  # each draw once for every value of what is enumerated
+        assert terms.log_r is not None
+        torch.testing.assert_close(terms.log_r.exp().sum(0), torch.ones(rows))
+        draws = len(terms.z)
     assert terms.z.shape == (draws, rows, latent)
     assert terms.log_px.shape == terms.log_weights.shape == (draws, rows)
-    analytic = model.terms(batch, samples=draws, analytic=True)
+    analytic = model.terms(batch, samples=3, analytic=True)
     assert (analytic.kl is None) == (analytic.log_pz is not None) == (analytic.log_qz is not None)
     if analytic.kl is not None:
         assert analytic.kl.shape[1:] in {(1, rows), (draws, rows)}
@@ -79,7 +83,7 @@ def test_gradients_of_a_phase_reach_every_parameter_it_owns_and_no_other(case: C
 
 @EVERY
 def test_a_loaded_model_gives_the_very_same_output(case: Case, tmp_path: Path) -> None:
-    model, batch = model_of(case.objective()), case.batch
+    model, batch = case.objective().model, case.batch
     save_model(tmp_path, model, case.job.spec)
     loaded = load_model(tmp_path)
     assert not loaded.training
@@ -91,9 +95,20 @@ def test_running_statistics_are_saved_with_the_weights(case: Case, tmp_path: Pat
     objective = case.objective().train()
     with torch.no_grad():
         objective.phases[0](case.batch)  # moves the statistics of the batch norms
-    model = model_of(objective.eval())
+    model = objective.eval().model
     save_model(tmp_path, model, case.job.spec)
     assert outputs(load_model(tmp_path), case.batch).equal(outputs(model, case.batch))
+
+
+def of_equal_weight(model: Model, batch: Batch, samples: int, weighted: bool = False) -> Tensor:
+    """log w of independent draws, [samples, B] in float64; over what is enumerated a mean, of log w or of w."""
+    terms = model.terms(batch, samples=samples)
+    log_w = terms.log_weights.double()
+    if terms.log_r is None:
+        return log_w
+    log_r = (terms.log_r.double() + math.log(samples)).view(samples, -1, len(batch))
+    log_w = log_w.view_as(log_r)
+    return (log_w + log_r).logsumexp(1) if weighted else (log_r.exp() * log_w).sum(1)
 
 
 def one(context: Tensor | None) -> Tensor | None:
@@ -116,10 +131,10 @@ def test_the_spec_of_what_a_spec_builds_is_that_spec(case: Case) -> None:
 
 @EVERY
 def test_the_bound_is_below_the_importance_weighted_value(case: Case) -> None:
-    model, batch = model_of(case.objective()), case.batch
+    model, batch = case.objective().model, case.batch
     torch.manual_seed(0)
     with torch.no_grad():
-        draws = model.terms(batch, samples=200).log_weights.double()
+        draws = of_equal_weight(model, batch, 200)
     estimate = importance_log_likelihood(model, [batch], samples=500)
     difference = estimate.log_likelihood - draws.mean(0)
     error = draws.std(0) / math.sqrt(len(draws))
@@ -128,21 +143,21 @@ def test_the_bound_is_below_the_importance_weighted_value(case: Case) -> None:
 
 @EVERY
 def test_the_importance_weighted_bound_does_not_fall_with_more_samples(case: Case) -> None:
-    model, bound = model_of(case.objective()), ImportanceWeighted()
+    model, bound = case.objective().model, ImportanceWeighted()
     torch.manual_seed(1)
     with torch.no_grad():
-        log_w = model.terms(case.batch, samples=64).log_weights.double()
+        log_w = of_equal_weight(model, case.batch, 64, weighted=True)
     values = torch.stack([torch.stack([bound(g) for g in log_w.split(k)]).mean(0) for k in (1, 2, 4, 8, 16, 32, 64)])
     assert float(values.diff(dim=0).min()) > -1e-9
 
 
 @EVERY
 def test_samples_and_modes_are_values_the_data_can_take(case: Case) -> None:
-    model, raw, spec = model_of(case.objective()), case.job.data.spec, case.job.spec
+    model, raw, spec = case.objective().model, case.job.data.spec, case.job.spec
     torch.manual_seed(0)
     with torch.no_grad():
         px = model.sample(20, one(case.batch.context))
-        drawn, mode = px.sample(), model.get_submodule("likelihood").mode(px)  # type: ignore[operator]
+        drawn, mode = px.sample(), model.mode(px)
     assert drawn.shape == mode.shape == (20, *spec.event_shape)
     for x in (drawn, mode):
         assert is_legal(x, spec.kind, spec.levels, spec.columns)
@@ -154,7 +169,7 @@ def test_samples_and_modes_are_values_the_data_can_take(case: Case) -> None:
 
 @EVERY
 def test_the_mean_lies_within_the_range_of_the_data(case: Case) -> None:
-    model, spec = model_of(case.objective()), case.job.spec
+    model, spec = case.objective().model, case.job.spec
     torch.manual_seed(0)
     with torch.no_grad():
         mean = model.sample(20, one(case.batch.context)).mean
@@ -166,7 +181,7 @@ def test_the_mean_lies_within_the_range_of_the_data(case: Case) -> None:
 
 @EVERY
 def test_rows_do_not_depend_on_their_neighbours_when_scored(case: Case) -> None:
-    model, batch = model_of(case.objective()), case.batch
+    model, batch = case.objective().model, case.batch
     together = importance_log_likelihood(model, [batch], samples=20).log_likelihood
     alone = importance_log_likelihood(model, [batch[i : i + 1] for i in range(4)], samples=20).log_likelihood
     torch.testing.assert_close(together[:4], alone, rtol=1e-5, atol=1e-3)

@@ -10,7 +10,7 @@ from nelbo.citations import of_part
 from nelbo.core import Posterior, Prior
 from nelbo.networks import halves, names, options
 from nelbo.parts import KINDS, Part, catalogue
-from nelbo.recipes import HOSTS, objectives
+from nelbo.recipes import HOSTS, NOT_BY_NAME, objectives
 from nelbo.registry import lookup, parse_part, registered
 
 PARTS = [part for kind in KINDS for part in catalogue(kind)]
@@ -21,7 +21,9 @@ def test_every_registered_part_is_listed() -> None:
         (kind, name)
         for kind in KINDS
         for name in (names() if kind == "network" else (name for name, _ in registered(kind)))
-    } - {("objective", "importance")} | {("objective", name) for kind in HOSTS for name, _ in registered(kind)}
+    } - {("objective", name) for name in NOT_BY_NAME} | {
+        ("objective", name) for kind in HOSTS for name, _ in registered(kind)
+    }
 
 
 def test_a_pair_of_networks_is_one_line_whose_options_both_halves_take() -> None:

@@ -41,7 +41,7 @@ def test_a_fitted_normal_has_the_moments_of_the_training_codes(trained: Run, tmp
     before = contents(trained.folder)
     done = fit_prior(trained, "normal", output=tmp_path / "new", epochs=60, lr=0.02)
     assert contents(trained.folder) == before
-    job, model = reopen(trained), model_of(trained)
+    job, model = reopen(trained)(trained)
     with torch.no_grad():
         q = [model.encode(batch) for batch in job.batches("train").fixed()]
     means, variances = torch.cat([each.mean for each in q]), torch.cat([each.variance for each in q])
@@ -62,7 +62,7 @@ def test_the_bound_rises_on_held_out_rows_and_nothing_but_the_prior_moves(
     assert gain["gain"] > 3 * gain["gain_standard_error"] > 0
     assert gain["gain_standard_error"] < 0.5 * gain["bound_before_standard_error"]  # which is what pairing is for
     assert gain["bound_after"] - gain["bound_before"] == pytest.approx(gain["gain"], abs=1e-6)
-    old, new = model_of(trained).state_dict(), model_of(done.run).state_dict()
+    old, new = model_of(trained).state_dict()(done.run).state_dict()
     kept = [name for name in old if not name.startswith("prior.")]
     assert kept
     assert all(old[name].equal(new[name]) for name in kept)

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, cast, final, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -15,12 +16,16 @@ from nelbo.core import Batch, Objective, Posterior, Prior
 from nelbo.data import Column, Data, Kind, load
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import names
+from nelbo.plugins import load as load_plugin
 from nelbo.recipes import RECIPES
 from nelbo.registry import registered
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
 
 ROWS = 60
+TOYS = ("two_layers", "labelled")  # registered as a plugin is: by being imported
+for _toy in TOYS:
+    load_plugin(Path(__file__).parent / "toys" / f"{_toy}.py")
 SMALL: Mapping[str, Any] = {"latent": 2, "hidden": (8, 6), "epochs": 2, "batch_size": 16}
 
 
@@ -118,7 +123,7 @@ def _cases() -> list[Case]:
             extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
-    return cases + _likelihoods() + _variants() + _pairs() + _conditioned()
+    return cases + _likelihoods() + _variants() + _pairs() + _conditioned() + _toys()
 
 
 _SMALL_PARTS = {
@@ -191,6 +196,30 @@ def _conditioned() -> list[Case]:
         Case("label-flow-iaf", "real", {**given, **flow}),
         Case("label-conditional-mixed", "mixed", {**given, "prior": "conditional", "likelihood": "mixed"}),
     ]
+
+
+_FIT_TOYS = (
+    "iwae:samples=3",
+    "elbo:samples=2",
+    "elbo:samples=2,gradient=vimco",
+    "free-bits:nats=0.01,groups=1",
+    "factor:hidden=8",
+    "wake-sleep",
+    "reweighted-wake-sleep:samples=2",
+    "renyi:samples=3",
+)
+
+
+def _toys() -> list[Case]:
+    """Models of the user's own, under objectives of every sort; on all kinds of data they are among the recipes."""
+    cases = [
+        Case(f"{toy}-{objective}", "binary", {"recipe": toy, "objective": objective})
+        for toy in ("two-layers", "labelled")
+        for objective in _FIT_TOYS
+        if (toy, objective) != ("labelled", "iwae:samples=3")  # of what it enumerates, q has no part in that bound
+    ]
+    chained = {"recipe": "two-layers", "objective": "mcem:transitions=2,leapfrog=3"}
+    return [*cases, Case("two-layers-mcem", "binary", chained)]
 
 
 def _likelihoods() -> list[Case]:

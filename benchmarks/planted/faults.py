@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from nelbo.core import Objective, Terms
-from nelbo.models import LatentVariableModel
-from nelbo.train.job import Job, model_of
+from nelbo.models import Model
+from nelbo.train.job import Job
 from planted.sites import Site, Values
 
 Settings = Mapping[str, Any]
@@ -41,16 +41,16 @@ class Fault:
     def planted(self, site: Site) -> Iterator[None]:
         """While the context is open, trainings are broken; what is read from their runs afterwards is not."""
         with (
-            mock.patch.object(LatentVariableModel, "terms", self._terms(site)),
+            mock.patch.object(Model, "terms", self._terms(site)),
             mock.patch.object(Job, "build", self._build()),
         ):
             yield
 
     def _terms(self, site: Site) -> Callable[..., Terms]:
-        original = LatentVariableModel.terms
+        original = Model.terms
         change = self.terms
 
-        def terms(self: LatentVariableModel, *arguments: Any, **named: Any) -> Terms:
+        def terms(self: Model, *arguments: Any, **named: Any) -> Terms:
             found = original(self, *arguments, **named)
             return found if change is None else change(found, site)
 
@@ -62,7 +62,7 @@ class Fault:
         def build(self: Job, *arguments: Any, **named: Any) -> Objective:
             objective = original(self, *arguments, **named)
             if spoil is not None:
-                spoil(model_of(objective))
+                spoil(objective.model)
             return objective
 
         return build

@@ -21,7 +21,7 @@ __all__ = ["LARGEST", "Count", "Widths", "check_argument", "declared"]
 LARGEST = 2**24  # an integer in a spec; what a constructor allocates is checked against the weights besides
 MOST = 1_000  # modules that one argument asks for
 _STRICT = ConfigDict(allow_inf_nan=False, arbitrary_types_allowed=True, strict=True)
-_NETWORKS = ("network/", "outputs/", "reading/")  # what a file may name where any module may stand
+_NETWORKS = ("network/", "outputs/")  # what a file may name where any module may stand
 
 Count = Annotated[int, Field(le=MOST)]  # how many layers, blocks or maps are made one after the other
 Widths = Annotated[Sequence[int], Field(max_length=MOST)]  # sizes of layers, in their order

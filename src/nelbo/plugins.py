@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, final
 
-from nelbo.core import Objective, Posterior, Prior
+from nelbo.core import Model, Objective, Posterior, Prior
 from nelbo.errors import CompositionError, ConfigError, NelboError, unknown
 from nelbo.likelihoods import Elementwise
 from nelbo.networks import Network
@@ -36,6 +36,7 @@ _BASES: Mapping[str, type] = {
     "likelihood": Elementwise,
     "network": Network,
     "objective": Objective,
+    "model": Model,
 }
 _SAID: Mapping[str, tuple[str, ...]] = {"likelihood": ("fits", "density")}
 _LOADED: dict[Path, Plugin] = {}
@@ -263,13 +264,18 @@ def _check(path: Path, found: Mapping[str, type]) -> None:
         base = _BASES[kind]
         where = f"the plugin {path} registers {cls.__qualname__} as {part!r}, but it"
         if not issubclass(cls, base):
-            raise CompositionError(f"{where} is no {base.__name__}; derive it from {base.__module__}.{base.__name__}")
+            raise CompositionError(f"{where} is no {base.__name__}; derive it from {_public(base)}")
         missing = [
             *sorted(getattr(cls, "__abstractmethods__", ())),
             *(n for n in _SAID.get(kind, ()) if not hasattr(cls, n)),
         ]
         if missing:
             raise CompositionError(f"{where} lacks {' and '.join(missing)}; define what {base.__name__} asks for")
+
+
+def _public(base: type) -> str:
+    """The name by which it is imported: a room and what it offers."""
+    return ".".join([*base.__module__.split(".")[:2], base.__name__])
 
 
 def _parts_of(spec: Any) -> Iterator[str]:

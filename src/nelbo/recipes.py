@@ -61,11 +61,12 @@ def vae(data: DataSpec, settings: Settings) -> Spec:
     """Variational autoencoder: standard normal prior, diagonal Gaussian posterior, likelihood by kind of data."""
     model = {
         "part": "model/latent",
-        "prior": _prior(data, settings),
-        "posterior": _posterior(data, settings),
-        "likelihood": _likelihood(data, settings),
+        "prior": prior_of(data, settings),
+        "posterior": posterior_of(data, settings),
+        "likelihood": likelihood_of(data, settings),
+        **reading_of(data),
     }
-    return _objective(data, settings, model)
+    return objective_of(data, settings, model)
 
 
 @recipe("conv-vae", "kingma2014", network="conv")
@@ -171,26 +172,28 @@ def _flag(transform: str) -> str:
 
 
 # Kinds of parts that are objectives by their own name: each is handed, under the name of its kind, to an objective.
+NOT_BY_NAME = ("importance", "aggregate")  # nothing without its bound; nothing but a second stage
 HOSTS: Mapping[str, str] = {"bound": "importance", "regulariser": "elbo"}
 
 
 def objectives() -> dict[str, str]:
     """What `--objective` takes, and the kind of each: `objective`, or one of `HOSTS`."""
     named = {name: kind for kind in ("objective", *HOSTS) for name, _ in registered(kind)}
-    del named["importance"]  # nothing without its bound
+    for name in NOT_BY_NAME:
+        del named[name]
     return named
 
 
-def _objective(data: DataSpec, settings: Settings, model: Spec) -> Spec:
+def objective_of(data: DataSpec, settings: Settings, model: Spec) -> Spec:
     """The objective of a name, or that which takes the part of that name, with its estimators."""
     name, options = parse_part(settings.objective)
     kind = objectives().get(name)
     if kind is None:
         raise unknown("objective", name, sorted(objectives()))
     known: dict[str, Any] = {"model": model, "samples": settings.samples, "beta": settings.beta}
-    known["reading"] = _reading(data)
     if (gradient := options.pop("gradient", None)) is not None:
-        known["gradient"] = _filled(f"gradient/{gradient}", {}, {"network": _encoder(data, settings, 1)})
+        baseline = {"network": encoder_of(data, settings, 1), **reading_of(data)}
+        known["gradient"] = _filled(f"gradient/{gradient}", {}, baseline)
     cls = lookup(f"{kind}/{name}")
     weighs_kl = "beta" in _takes(cls) and not getattr(cls, "own_beta", False)
     if kind in HOSTS:
@@ -221,16 +224,16 @@ def _handed(kind: str, name: str, options: dict[str, Any], known: Mapping[str, A
     return _filled(f"{kind}/{name}", {option: options.pop(option) for option in own if option in options}, known)
 
 
-def _reading(data: DataSpec) -> Spec | None:
-    """How the posterior reads x, for objectives that make data of their own."""
+def reading_of(data: DataSpec) -> Spec:
+    """How a network reads x, as an argument of what owns it; none where x is read as it is."""
     scaling = data.reading or data.scaling
     if scaling.name == "none":
-        return None
+        return {}
     scaled = {"shift": _plain(scaling.shift), "scale": _plain(scaling.scale)}
-    return {"part": "reading/scaled", **scaled, "logarithm": data.reading is not None}
+    return {"reading": {"part": "reading/scaled", **scaled, "logarithm": data.reading is not None}}
 
 
-def _prior(data: DataSpec, settings: Settings) -> Spec:
+def prior_of(data: DataSpec, settings: Settings) -> Spec:
     name, options = parse_part(settings.prior)
     known: Spec = {
         "dim": settings.latent,
@@ -246,20 +249,28 @@ def _prior(data: DataSpec, settings: Settings) -> Spec:
     return _filled(f"prior/{name}", options, known)
 
 
-def _posterior(data: DataSpec, settings: Settings) -> Spec:
+def posterior_of(data: DataSpec, settings: Settings) -> Spec:
     name, options = parse_part(settings.posterior)
     cls = cast("type[Posterior]", _checked(f"posterior/{name}", options))
     counted = {name: options[name] for name in inspect.signature(cls.outputs).parameters if name in options}
     known: Spec = {
-        "network": _encoder(data, settings, cls.outputs(settings.latent, **counted)),
+        "network": encoder_of(data, settings, cls.outputs(settings.latent, **counted)),
         "dim": settings.latent,
         "min_log_variance": settings.min_log_variance,
     }
     return _filled(f"posterior/{name}", options, known)
 
 
-def _likelihood(data: DataSpec, settings: Settings) -> Spec:
-    """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder."""
+def likelihood_of(data: DataSpec, settings: Settings, latent: int | None = None) -> Spec:
+    """The likelihood with what the data decide (shape, levels, scaling) filled in, and its decoder of the latents.
+
+    Parameters
+    ----------
+    latent
+        Latents that the decoder reads; by default those of the settings.
+    """
+    if latent is not None:
+        settings = settings.model_copy(update={"latent": latent})
     name, options = parse_part(settings.likelihood)
     if lookup(f"likelihood/{name}") is MixedLikelihood:
         return _mixed(data, settings, parse_part(settings.likelihood, typed=False)[1])
@@ -302,7 +313,7 @@ def _mixed(data: DataSpec, settings: Settings, asked: Mapping[str, Any]) -> Spec
     }
 
 
-def _encoder(data: DataSpec, settings: Settings, outputs: int) -> Spec:
+def encoder_of(data: DataSpec, settings: Settings, outputs: int) -> Spec:
     name, options = parse_part(settings.network)
     part, _ = halves(name)
     known: Spec = {

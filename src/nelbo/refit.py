@@ -25,7 +25,7 @@ from nelbo.registry import parse_part, spec_of
 from nelbo.run import Run, claim, describe, reopen
 from nelbo.storage import write_json
 from nelbo.train.engine import Engine
-from nelbo.train.job import Job, model_of, prepare, threads
+from nelbo.train.job import Job, prepare, threads
 from nelbo.train.monitor import Listener, MetricsFile
 from nelbo.train.optimisers import lr_factor
 from nelbo.train.trainer import Plan, Trainer
@@ -171,7 +171,7 @@ def _free(folder: Path, old: Run, overwrite: bool) -> Path:
 
 def _with_new_prior(job: Job, old: LatentVariableModel) -> LatentVariableModel:
     """A fresh prior beside the posterior and the likelihood of the old model."""
-    model = _latent_model(model_of(job.build()))
+    model = _latent_model(job.build().model)
     name = parse_part(job.settings.prior)[0]
     if spec_of(model.prior)["part"] != f"prior/{name}":
         raise ConfigError(
@@ -214,7 +214,7 @@ def _trainer(
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
     metrics = MetricsFile(folder / "prior-metrics.jsonl")
-    objective = AggregatePosterior(model.prior, model.posterior)
+    objective = AggregatePosterior(model)
     return Trainer(objective, batches, held_out, plan, engine, listeners=[metrics, *listeners])
 
 
@@ -227,7 +227,7 @@ def _gain(job: Job, old: LatentVariableModel, new: LatentVariableModel) -> Gain:
     before, after, gain = [], [], []
     torch.manual_seed(0)
     for batch in job.batches(part, batch_size=ROWS, labels=False).fixed():
-        z, log_qz = rsample_with_log_prob(old.encode(batch), DRAWS, density=old.has_density)
+        z, log_qz = rsample_with_log_prob(old.encode(batch), DRAWS, density=old.abilities.density)
         joint = [model.log_joint(batch, z).double() for model in (old, new)]
         gain.append((joint[1] - joint[0]).mean(0))
         if log_qz is not None:

@@ -35,7 +35,8 @@ _ROOMS = (
     "nelbo.objectives",
 )
 _LATER_ROOMS = {"measure": "nelbo.evaluate.measures"}  # opened for their own kind alone: no training needs them
-OF_A_MODEL = frozenset({"model", "prior", "posterior", "likelihood", "network", "outputs"})  # kinds of a model's file
+# Kinds of parts that a model's file may name.
+OF_A_MODEL = frozenset({"model", "prior", "posterior", "likelihood", "network", "outputs", "reading"})
 DEEPEST = 20  # parts within parts
 
 

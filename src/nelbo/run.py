@@ -27,7 +27,7 @@ from nelbo.registry import OF_A_MODEL, Spec, build, spec_of
 from nelbo.settings import Settings, resolve
 from nelbo.storage import digest, read_json, read_lines, read_tensors, sweep, tensor_shapes, write_json, write_tensors
 from nelbo.train.images import ImagesFolder, Painter
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 from nelbo.train.loggers import open_loggers
 from nelbo.train.monitor import Listener, MetricsFile, StepsFile
 
@@ -179,7 +179,7 @@ def fit(
     except TrainingError as problem:
         run.write_state({"stopped": f"{FAILED}{problem}"})
         raise
-    run.write_model(model_of(objective), job.spec)
+    run.write_model(objective.model, job.spec)
     run.write_state(state.as_json())
     return run
 

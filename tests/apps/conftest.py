@@ -11,7 +11,7 @@ import torch
 from nelbo.core import Model
 from nelbo.data import load
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 
 ROWS = 400
 
@@ -37,7 +37,7 @@ def linear() -> Linear:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, 3)) * [1.0, 10.0, 100.0] + [5.0, -50.0, 0.0]
     job = a_job(x, likelihood="gaussian:sigma=shared")
-    model = model_of(job.build()).eval()
+    model = job.build().model.eval()
     weight, bias = (p.detach().double().numpy() for p in model.likelihood.network.parameters())
     variance = model.likelihood.log_variance(model.likelihood.raw_log_variance()).exp().item()
     shift, scale = (np.asarray(v) for v in (job.spec.scaling.shift, job.spec.scaling.scale))

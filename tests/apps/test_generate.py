@@ -7,7 +7,6 @@ import pytest
 
 from nelbo.apps import sample
 from nelbo.errors import ConfigError
-from nelbo.train.job import model_of
 
 from .conftest import Linear, a_job
 
@@ -57,7 +56,7 @@ def _bytes(rng: np.random.Generator) -> np.ndarray:
 )
 def test_draws_of_bytes_are_bytes_whatever_the_transform(settings: dict[str, str], legal: object) -> None:
     job = a_job(_bytes(np.random.default_rng(0)), **settings)
-    draws = sample(job, model_of(job.build()), 30, draw=True)
+    draws = sample(job, job.build().model, 30, draw=True)
     assert draws.dtype == np.uint8
     assert draws.shape == (30, 1, 8, 8)
     assert np.isin(draws, list(legal)).all()
@@ -67,11 +66,11 @@ def test_draws_of_positive_data_are_positive() -> None:
     x = np.exp(np.random.default_rng(0).normal(size=(60, 3)))
     job = a_job(x)
     assert job.transform.name == "log"
-    assert sample(job, model_of(job.build()), 200, draw=True).min() > 0
+    assert sample(job, job.build().model, 200, draw=True).min() > 0
 
 
 def test_means_of_binarised_bytes_are_grey() -> None:
     job = a_job(_bytes(np.random.default_rng(0)), binarize="dynamic")
-    means = sample(job, model_of(job.build()), 20)
+    means = sample(job, job.build().model, 20)
     assert means.dtype == np.float32
     assert 0 < means.min() < means.max() < 255

@@ -7,7 +7,6 @@ import torch
 
 from nelbo.apps import Reconstructions, reconstruct
 from nelbo.data.spec import DataSpec, Kind
-from nelbo.train.job import model_of
 
 from .conftest import Linear, a_job
 
@@ -34,7 +33,7 @@ def test_rows_are_those_asked_for(linear: Linear) -> None:
 def test_originals_of_dequantised_bytes_are_the_bytes() -> None:
     x = np.random.default_rng(0).integers(0, 256, size=(40, 8, 8), dtype=np.uint8)
     job = a_job(x, transform="dequantize")
-    result = reconstruct(job, model_of(job.build()))
+    result = reconstruct(job, job.build().model)
     assert np.array_equal(result.original[:, 0], x)
     assert result.reconstruction.min() >= 0
     assert result.reconstruction.max() <= 255

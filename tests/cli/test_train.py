@@ -308,7 +308,7 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [500, 4000])
+@pytest.mark.parametrize("size", [500, 6000])
 def test_no_room_on_the_disk_is_one_sentence_and_leaves_only_whole_files(size: int, tmp_path: Path) -> None:
     """With room for nothing, and with room for all but the weights."""
     source = write_table(tmp_path / "people.csv")

@@ -119,20 +119,12 @@ def test_fixed_follows_the_rows_and_its_own_seed_alone(digits: Data) -> None:
     assert not torch.equal(joined(batches.fixed(0)), joined(batches.fixed(1)))
 
 
-def test_a_network_sees_scaled_values_and_a_likelihood_the_data(digits: Data, table: Data) -> None:
-    for batch in make(digits).epoch(0):
-        assert batch.x_in is not None
+@pytest.mark.parametrize("text", ["none", "binarize"])
+def test_a_model_is_given_the_data_in_their_own_units(digits: Data, text: str) -> None:
+    for batch in make(digits, text).epoch(0):
         assert batch.x.dtype == torch.float32
-        assert torch.allclose(batch.x_in, batch.x / 16)
-    seen = joined(make(table).fixed(), "x_in")
-    assert torch.allclose(seen.mean(0), torch.zeros(4), atol=1e-5)
-    assert torch.allclose(seen.std(0, correction=0), torch.ones(4), atol=1e-5)
-
-
-def test_where_nothing_is_scaled_the_network_reads_the_data(digits: Data) -> None:
-    batch = next(make(digits, "binarize").epoch(0))
-    assert batch.x_in is None
-    assert batch.inputs is batch.x
+        assert batch.x_in is None
+        assert batch.inputs is batch.x
 
 
 def test_the_log_jacobian_travels_with_its_rows(digits: Data) -> None:

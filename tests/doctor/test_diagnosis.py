@@ -25,7 +25,7 @@ from nelbo.refit import fit_prior
 from nelbo.report import write_report
 from nelbo.run import FAILED, Run
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of
+from nelbo.train.job import Job
 
 from .conftest import ROWS, healthy_rows, written
 
@@ -125,7 +125,7 @@ def test_a_run_whose_codes_overflowed_says_so(trained: Train, tmp_path: Path, mo
 
     def spoilt(job: Job, *arguments: Any) -> Objective:
         objective = build(job, *arguments)
-        last = [module for module in model_of(objective).posterior.modules() if isinstance(module, nn.Linear)][-1]
+        last = [module for module in objective.model.posterior.modules() if isinstance(module, nn.Linear)][-1]
         last.bias.data[len(last.bias) // 2 :] = 100.0  # log-variances
         return objective
 

@@ -104,8 +104,7 @@ def test_a_deep_sigmoid_network_fades_and_a_shallow_one_does_not(patient: Patien
         net = nn.Sequential(*layers, nn.Linear(16, 16))
         net(torch.randn(64, 16)).square().sum().backward()
         weights = [p for p in net.parameters() if p.dim() == 2]
-        names = tuple(f"posterior.{place}" for place in range(len(weights)))
-        made = Gradients(names, (tuple(p.grad for p in weights),), (1.0,) * len(weights))  # type: ignore[misc]
+        made = Gradients(("posterior",) * len(weights), (tuple(p.grad for p in weights),), (1.0,) * len(weights))  # type: ignore[misc]
         share = made.fading("posterior")
         assert share is not None
         return share

@@ -17,7 +17,6 @@ from nelbo.doctor.history import History
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES
 from nelbo.doctor.patient import Patient
 from nelbo.run import Run
-from nelbo.train.job import model_of
 
 from .conftest import patient_of
 
@@ -101,7 +100,7 @@ def test_a_warm_up_that_did_not_end_is_told(run: Run) -> None:
 @pytest.mark.parametrize(("part", "key"), [("posterior", "frozen-encoder"), ("likelihood", "frozen-decoder")])
 def test_a_part_with_the_weights_of_the_seed_did_not_learn(patient: Patient, part: str, key: str) -> None:
     assert patient.model is not None
-    first = model_of(patient.job.build())
+    first = patient.job.build().model
     getattr(patient.model, part).load_state_dict(getattr(first, part).state_dict())
     found = keys(patient)
     assert found[key].severity is FAULT
@@ -110,7 +109,7 @@ def test_a_part_with_the_weights_of_the_seed_did_not_learn(patient: Patient, par
 
 def test_a_part_that_moved_a_little_did_learn(patient: Patient) -> None:
     assert patient.model is not None
-    first = model_of(patient.job.build())
+    first = patient.job.build().model
     patient.model.posterior.load_state_dict(first.posterior.state_dict())  # type: ignore[union-attr]
     with torch.no_grad():
         next(patient.model.posterior.parameters()).add_(1e-4)

@@ -14,7 +14,7 @@ from nelbo.doctor.finding import Severity
 from nelbo.doctor.preflight import active_latents, preflight
 from nelbo.models.activity import summarise_latents
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 
 from .conftest import case_of, healthy_rows
 
@@ -44,7 +44,7 @@ def test_as_many_latents_stay_active_as_theory_says(beta: float) -> None:
     case = case_of(x, **{name: value for name, value in given.items() if name != "validation"})
     assert active_latents(case) == by_numpy
     objective, _, _ = train(job)
-    kl = summarise_latents(model_of(objective).eval(), job.batches("train").fixed()).kl  # type: ignore[arg-type]
+    kl = summarise_latents(objective.model.eval(), job.batches("train").fixed()).kl  # type: ignore[arg-type]
     assert kl is not None
     assert int((kl > 0.02).sum()) == by_numpy
 

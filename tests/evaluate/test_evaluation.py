@@ -15,7 +15,6 @@ from nelbo.inputs import batches_of
 from nelbo.models import LatentVariableModel
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
-from nelbo.train.job import model_of
 from zoo import SMALL, rows_of
 
 HOW = Annealing(chains=100, temperatures=60, leapfrog=4, start="prior")
@@ -26,7 +25,7 @@ def linear(transform: str) -> tuple[Job, LatentVariableModel]:
     """A linear Gaussian model of transformed positive data, its decoder away from where it starts."""
     settings = {"source": "positive", "network": "linear", "transform": transform, "latent": 2, "epochs": 1}
     job = prepare(resolve(settings), rows_of("positive"))
-    model = model_of(job.build())
+    model = job.build().model
     assert isinstance(model, LatentVariableModel)
     torch.manual_seed(0)
     with torch.no_grad():
@@ -73,7 +72,7 @@ def test_the_bound_on_training_rows_is_that_of_all_of_them_not_of_the_first(monk
     x = rows.x.clone()
     x[30:] += 40.0  # as in a file sorted by class, of which the second is far off
     job = prepare(resolve({**SMALL, "split": "all", "scaling": "none"}), replace(rows, x=x))
-    found = evaluate(job, model_of(job.build()), samples=2, with_baselines=False)
+    found = evaluate(job, job.build().model, samples=2, with_baselines=False)
     assert found.train_bound is not None
     assert found.test_bound is not None
     assert found.train_bound == pytest.approx(found.test_bound, rel=0.1)  # the same rows, but for those between

@@ -22,7 +22,7 @@ from nelbo.registry import registered
 from nelbo.report import write_report
 from nelbo.run import Run
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare
+from nelbo.train.job import prepare
 from zoo import SMALL, rows_of
 
 
@@ -38,7 +38,7 @@ from zoo import SMALL, rows_of
 def test_a_measure_that_does_not_exist_is_refused_with_the_remedy(name: str, words: str) -> None:
     job = prepare(resolve(SMALL), rows_of("real"))
     with pytest.raises(ConfigError, match=words):
-        measure(job, model_of(job.build()), [name])
+        measure(job, job.build().model, [name])
 
 
 @pytest.mark.parametrize(("name", "cls"), list(registered("measure")))
@@ -51,7 +51,7 @@ def test_every_argument_of_a_measure_is_an_option(name: str, cls: type) -> None:
 def test_measuring_leaves_the_random_state_and_the_weights_alone() -> None:
     rows = rows_of("real")
     job = prepare(resolve(SMALL), replace(rows, label=torch.arange(len(rows)) % 2))
-    model = cast("LatentVariableModel", model_of(job.build()))
+    model = cast("LatentVariableModel", job.build().model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
     first, again = (measure(job, model, ["probes"])["probes"] for _ in range(2))

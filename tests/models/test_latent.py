@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Draw, Prior
+from nelbo.core import Batch, Draw, Group, Prior, Space
 from nelbo.errors import CompositionError
 from nelbo.likelihoods import BernoulliLikelihood, GaussianLikelihood
 from nelbo.models import LatentVariableModel
@@ -98,15 +98,13 @@ def test_sampled_contexts_go_round_for_each_draw() -> None:
     torch.testing.assert_close(seen[0], torch.cat([context, context]))
 
 
-def test_reconstruction_is_at_the_posterior_mean_and_has_no_gradient() -> None:
+def test_the_point_of_a_row_is_its_posterior_mean() -> None:
     whole, data = model(), batch()
-    px = whole.reconstruct(data)
-    torch.testing.assert_close(px.mean, whole.decode(whole.encode(data).mean).mean.detach())
-    assert not px.mean.requires_grad
+    torch.testing.assert_close(whole.point(data), whole.encode(data).mean)
 
 
 def test_groups_name_the_slices_of_z() -> None:
-    assert model().groups == {"z": slice(0, 2)}
+    assert model().groups == {"z": Group(slice(0, 2), Space.REAL)}
     assert model().latent == 2
 
 

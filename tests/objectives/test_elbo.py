@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from linear_gaussian import random_linear_gaussian
-from nelbo.core import Batch, Model, Terms
+from nelbo.core import Abilities, Batch, Group, Model, Sides, Space, Terms
 from nelbo.distributions import StandardNormal
 from nelbo.errors import ConfigError
 from nelbo.objectives import ELBO, AnalyticKL, SampledKL
@@ -23,20 +24,34 @@ class Fixed(Model):
     """A model that always says the same."""
 
     def __init__(self, terms: Terms) -> None:
-        super().__init__()
+        super().__init__({"z": Group(slice(0, 1), Space.REAL)})
         self.said = terms
         self.asked: dict[str, object] = {}
 
-    def encode(self, batch: Batch) -> torch.distributions.Distribution:
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(density=True, reparameterised=True, variance=True, stoppable=True)
+
+    @property
+    def scores_mass(self) -> bool:
+        return False
+
+    def sides(self) -> Sides:
+        return Sides((), (), ())
+
+    def prior_of(self, context: Tensor | None = None) -> Distribution:
         raise NotImplementedError
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> torch.distributions.Distribution:
+    def encode(self, batch: Batch) -> Distribution:
         raise NotImplementedError
 
-    def sample(self, n: int, context: Tensor | None = None) -> torch.distributions.Distribution:
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
         raise NotImplementedError
 
-    def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
+    def log_px(self, z: Tensor, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def mode(self, px: Distribution) -> Tensor:
         raise NotImplementedError
 
     def terms(self, batch: Batch, samples: int = 1, draw: object = None, analytic: bool = False) -> Terms:

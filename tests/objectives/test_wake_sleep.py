@@ -57,7 +57,7 @@ def test_the_surprise_of_dreams_is_the_entropy_of_the_posterior_where_q_is_it() 
     """E_p(x, z)[-log p(z given x)] = the entropy of p(z given x), which is that of a Gaussian."""
     case = exact()
     torch.manual_seed(0)
-    surprise = dreamt(case.model, repeated(case, 5_000), 2, None).detach()
+    surprise = dreamt(case.model, repeated(case, 5_000), 2).detach()
     error = float(surprise.std() / math.sqrt(len(surprise)))
     assert error < 0.01
     assert abs(float(surprise.mean() - case.posterior().entropy()[0])) < 4 * error
@@ -76,7 +76,7 @@ def test_elsewhere_it_is_larger_by_the_divergence_from_the_posterior() -> None:
         wide = MultivariateNormal(posterior.loc, posterior.covariance_matrix.expand(rows, -1, -1))
         cross = kl_divergence(wide, MultivariateNormal(loc, torch.diag_embed(variance)))
         expected = float(cross.mean() + posterior.entropy()[0])
-        surprise = dreamt(case.model, Batch(x), 1, None)
+        surprise = dreamt(case.model, Batch(x), 1)
     errors = math.hypot(float(cross.std()), float(surprise.std())) / math.sqrt(rows)
     assert abs(float(surprise.mean()) - expected) < 4 * errors
     assert errors < 0.1 * float(cross.mean())
@@ -85,7 +85,7 @@ def test_elsewhere_it_is_larger_by_the_divergence_from_the_posterior() -> None:
 def test_dreams_move_the_recognition_model_alone() -> None:
     case = random_linear_gaussian(2)
     case.model.zero_grad()
-    dreamt(case.model, Batch(case.x), 3, None).mean().backward()
+    dreamt(case.model, Batch(case.x), 3).mean().backward()
     moved = {name for name, p in case.model.named_parameters() if p.grad is not None and bool(p.grad.any())}
     assert moved == set(ENCODER)
 

@@ -18,7 +18,7 @@ from nelbo.report.sections.samples import distances
 from nelbo.report.views import Encoded, Views
 from nelbo.run import reopen
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare
+from nelbo.train.job import prepare
 from report.runs import fitted
 
 
@@ -118,7 +118,7 @@ def test_a_walk_moves_one_latent_only(views: Views) -> None:
 )
 def test_walks_stay_among_the_latents(parts: dict[str, str], low: float, high: float) -> None:
     job = prepare(resolve({"source": "digits", "latent": 3, "hidden": (8,), "epochs": 1, **parts}))
-    views = Views(model_of(job.build()).eval(), job)
+    views = Views(job.build().model.eval(), job)
     found = views.encode(views.some_rows("test", 50))
     walks, _ = views.walks(found, 7)
     seen: list[torch.Tensor] = []

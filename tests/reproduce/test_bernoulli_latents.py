@@ -18,7 +18,7 @@ from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
 from nelbo.reproduce import bernoulli_latents as study
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 
 STEPS, LR, ROWS, DRAWS = 200, 3e-3, 500, 50
 BETWEEN_SEEDS = 3.0  # nats this early, at values near -150; a wrong term costs tens
@@ -88,7 +88,7 @@ def test_static_mnist_trains_as_a_plain_loop_does(method: str, loss: Callable[[P
     if method.startswith("relaxed"):  # the temperatures of the loop
         own |= {"prior": "relaxed-bernoulli:learned=true", "posterior": "relaxed-bernoulli"}
     job = prepare(resolve(study.SETTINGS, own))
-    model = model_of(train(job)[0]).eval()
+    model = train(job)[0].model.eval()
     assert isinstance(model, LatentVariableModel)
     scored = model.discrete() if method.startswith("relaxed") else model
     estimate = importance_log_likelihood(scored, batches_of(job, rows=job.split.test[:ROWS]).fixed(), DRAWS)
@@ -131,11 +131,10 @@ def test_every_method_is_scored_with_the_same_kind_of_model() -> None:
     counts = set()
     for own in study.METHODS.values():
         job = prepare(resolve(TINY, own))
-        model = model_of(job.build())
-        assert isinstance(model, LatentVariableModel)
-        if model.is_reparameterised:
+        model = job.build().model
+        if model.abilities.reparameterised:
             model = model.discrete()
-        counts.add((model.prior.space, sum(p.numel() for p in model.parameters())))
+        counts.add((model.space, sum(p.numel() for p in model.parameters())))
     assert len(counts) == 1
 
 

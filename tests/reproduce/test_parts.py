@@ -14,7 +14,7 @@ from nelbo.errors import ConfigError
 from nelbo.reproduce import parts
 from nelbo.settings import resolve
 from nelbo.solvers import fit_ppca
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 
 LINEAR = {
     "source": "digits", "kind": "real", "latent": 2, "network": "linear", "likelihood": "gaussian:sigma=shared",
@@ -25,7 +25,7 @@ LINEAR = {
 def test_scores_of_a_linear_model_are_those_of_principal_components() -> None:
     job = prepare(resolve(LINEAR, {"seed": 0}))
     objective, _, _ = train(job)
-    model = model_of(objective).eval()
+    model = objective.model.eval()
     x = job.data.x.double().flatten(1)
     closed_form = fit_ppca(x[job.split.train], 2)
     held_out = x[job.split.test]

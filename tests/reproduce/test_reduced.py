@@ -16,7 +16,7 @@ from nelbo.evaluate import importance_log_likelihood
 from nelbo.reproduce import aevb_frey, altosaar, ppca
 from nelbo.settings import resolve
 from nelbo.solvers import fit_ppca
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 from reproduce.plain import bernoulli, fit, log_likelihood, perceptron, sigmoid_gaussian
 
 
@@ -33,7 +33,7 @@ def test_a_linear_vae_reaches_probabilistic_pca() -> None:
     settings = {**ppca.SETTINGS, "source": "digits", "epochs": 300, "latent": 2, "threads": 1}
     job = prepare(resolve(recipes.find("linear-vae").defaults, settings))
     objective, _, _ = train(job)
-    bound, value = measured(job, model_of(objective), "test", 100)
+    bound, value = measured(job, objective.model, "test", 100)
     x = job.data.x.double().flatten(1)
     closed_form = float(fit_ppca(x, 2).log_likelihood(x).mean())
     assert bound <= value + 0.02
@@ -47,9 +47,9 @@ def test_static_mnist_trains_as_a_plain_loop_does() -> None:
     job = prepare(resolve(altosaar.SETTINGS, {"steps": steps, "threads": 1}))
     at_half, whole = (dict(model.state_dict()) for _, model in _copied(altosaar.passing(job, (steps // 2, steps))))
     objective, _, _ = train(job)
-    assert all(torch.equal(whole[name], value) for name, value in model_of(objective).state_dict().items())
+    assert all(torch.equal(whole[name], value) for name, value in objective.model.state_dict().items())
     assert not torch.equal(at_half["likelihood.network.layers.0.weight"], whole["likelihood.network.layers.0.weight"])
-    bound, value = measured(job, model_of(objective), "test", 16)
+    bound, value = measured(job, objective.model, "test", 16)
     x = job.data.x[job.split.train].float().flatten(1)
     held_out = job.data.x[job.split.test].float().flatten(1)
     torch.manual_seed(0)
@@ -68,7 +68,7 @@ def test_frey_faces_train_as_a_plain_loop_does() -> None:
     steps = 1_500
     job = prepare(resolve(aevb_frey.SETTINGS, {"steps": steps, "latent": 2, "split": "random", "threads": 1}))
     objective, _, _ = train(job)
-    bound, _ = measured(job, model_of(objective), "train", 5)
+    bound, _ = measured(job, objective.model, "train", 5)
     x = job.data.x[job.split.train].float().flatten(1) / 255
     torch.manual_seed(0)
     nets = perceptron((560, 200, 4), nn.Tanh, glorot=True), perceptron((2, 200, 1120), nn.Tanh, glorot=True)

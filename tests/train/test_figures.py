@@ -18,7 +18,7 @@ from nelbo.storage import read_tensors
 from nelbo.train import Job, prepare, train
 from nelbo.train.checkpoint import Checkpoints
 from nelbo.train.figures import LATENT_STEPS, gradient_norms
-from nelbo.train.job import make_trainer, model_of
+from nelbo.train.job import make_trainer
 from nelbo.train.monitor import EpochRecord, Ledger, Listener, StepRecord, StepsFile
 from zoo import SMALL, rows_of
 
@@ -118,7 +118,7 @@ def test_gradient_norms_are_those_of_the_parts_before_clipping() -> None:
     next(trainer.steps(1, Ledger()))
     torch.manual_seed(3)
     objective(next(trainer.batches.epoch(1))).loss.backward()
-    model = model_of(objective)
+    model = objective.model
     for part in ("posterior", "likelihood"):
         gradient = np.concatenate([p.grad.double().flatten() for p in model.get_submodule(part).parameters()])
         assert recorder.steps[0].gradients[part] == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
@@ -208,7 +208,7 @@ def test_the_latents_are_those_of_the_validation_rows() -> None:
     whole = job("mlp", keep="last")
     objective, _, _ = train(whole, listeners=[recorder])
     found = recorder.epochs[-1].latents
-    model = model_of(objective).eval()
+    model = objective.model.eval()
     with torch.no_grad():
         batch = next(whole.batches("validation").fixed())
         q = model.encode(batch)

@@ -11,7 +11,7 @@ from nelbo.core import SinglePhase
 from nelbo.errors import CompositionError
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
-from nelbo.train.job import dry_run, model_of, threads, train
+from nelbo.train.job import dry_run, threads, train
 from zoo import SMALL, rows_of
 
 
@@ -61,7 +61,7 @@ def test_building_leaves_the_global_random_state_alone() -> None:
 def test_the_model_of_an_objective_is_its_model() -> None:
     objective = job().build()
     assert isinstance(objective, SinglePhase)
-    assert model_of(objective) is objective.get_submodule("model")
+    assert objective.model is objective.get_submodule("model")
 
 
 def test_a_dry_run_counts_the_parameters_and_changes_nothing() -> None:

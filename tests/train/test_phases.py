@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from linear_gaussian import random_linear_gaussian
 from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.errors import CompositionError, TrainingError
 from nelbo.evaluate import evaluate
@@ -18,7 +19,7 @@ from nelbo.objectives import FactorVAE
 from nelbo.run import fit
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare, train
-from nelbo.train.job import dry_run, make_trainer, model_of
+from nelbo.train.job import dry_run, make_trainer
 from nelbo.train.monitor import EpochRecord, Ledger, Listener
 from zoo import SMALL, rows_of
 
@@ -125,10 +126,15 @@ class Two(Objective):
         super().__init__()
         self.first, self.second = Pull("main", 1.0, 0.0), Pull("other", -1.0, 3.0, every=2)
         self.second.optimiser, self.second.lr = "sgd", 0.25
+        self.knows(random_linear_gaussian(0).model)
 
     @property
     def phases(self) -> Sequence[Phase]:
         return (self.first, self.second)
+
+    @property
+    def validated(self) -> None:
+        return None
 
 
 def test_phases_have_optimisers_rates_and_ledgers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +175,7 @@ def test_a_run_of_two_phases_is_measured_like_any_other(tmp_path: Path) -> None:
     this = job()
     run = fit(this, tmp_path / "run")
     model = run.load_model()
-    again = model_of(train(job())[0])
+    again = train(job())[0].model
     assert all(value.equal(again.state_dict()[name]) for name, value in model.state_dict().items())
     assert not any("discriminator" in name for name in model.state_dict())
     assert math.isfinite(evaluate(this, model, samples=10).as_json()["log_likelihood"])

@@ -67,7 +67,6 @@ def evaluate(
     from nelbo.evaluate import Annealing, anneal
     from nelbo.evaluate import evaluate as evaluate_run
     from nelbo.evaluate.annealing import check_annealing
-    from nelbo.evaluate.evaluation import latent_model
     from nelbo.inputs import other_data
     from nelbo.run import Run, reopen
 
@@ -89,7 +88,7 @@ def evaluate(
         return
     how = None
     if estimator != "iw":  # refused before the work
-        check_annealing(latent_model(model))
+        check_annealing(model)
         how = Annealing(chains=16 if samples is None else samples, temperatures=temperatures, start=start, seed=seed)
     total = len(getattr(job.split, split)) if other is None else len(other)
     with counting("evaluating", total) as progress:

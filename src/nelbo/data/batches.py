@@ -24,14 +24,14 @@ ORDER, NOISE, FIXED = range(3)  # streams of random numbers that must not meet
 
 @final
 class Batches:
-    """Batches of some rows of the data, transformed, scaled for the network, as often as wanted.
+    """Batches of some rows of the data, transformed, as often as wanted.
 
     Parameters
     ----------
     rows
         Row numbers in `data`.
     spec
-        As fitted by `fit_spec` for this transform: its reading or else its scaling makes `x_in`.
+        As fitted by `fit_spec` for this transform.
     seed
         Order and noise of an epoch depend on it and on the number of the epoch alone, never on torch's global state.
     drop_last
@@ -81,12 +81,6 @@ class Batches:
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._scratch = _scratch(self._x, min(batch_size, len(rows)))
-        self._logarithm = spec.reading is not None
-        scaling = spec.reading or spec.scaling
-        self._scaled = scaling.name != "none"
-        shift, scale = scaling.shift_tensor(spec.event_shape), scaling.scale_tensor(spec.event_shape)
-        self._shift = shift.to(device) if bool((shift != 0).any()) else None
-        self._factor = _factor(scale, device)
 
     @property
     def rows(self) -> int:
@@ -130,7 +124,6 @@ class Batches:
             x, log_jacobian = self._transform(self._gather(index), noise)
             yield Batch(
                 x=x,
-                x_in=self._seen(x) if self._scaled else None,
                 context=None if self._codes is None else one_hot(self._codes.index_select(0, index), self._classes),
                 log_jacobian=log_jacobian,
                 label=None if self._label is None else self._label.index_select(0, index),
@@ -138,9 +131,8 @@ class Batches:
             )
 
     def of(self, x: Tensor, context: Tensor | None = None) -> Batch:
-        """A batch of x as the likelihood sees it, read as the posterior reads the rows."""
-        seen = self._seen(x) if self._scaled else None
-        return Batch(x, x_in=seen, context=context, log_jacobian=self._transform.log_jacobian(x))
+        """A batch of x as the likelihood sees it."""
+        return Batch(x, context=context, log_jacobian=self._transform.log_jacobian(x))
 
     def _gather(self, index: Tensor) -> Tensor:
         """The rows; bytes go to a buffer that is used again, since every transform makes new floats of them."""
@@ -148,11 +140,6 @@ class Batches:
         if scratch is None:
             return self._x.index_select(0, index)
         return torch.index_select(self._x, 0, index, out=scratch if len(index) == len(scratch) else None)
-
-    def _seen(self, x: Tensor) -> Tensor:
-        """(x - shift) / scale, of log(1 + x) where that is what is read."""
-        x = x.log1p() if self._logarithm else x
-        return x * self._factor if self._shift is None else (x - self._shift) * self._factor
 
 
 @final
@@ -184,10 +171,6 @@ def _done_once(x: Tensor, rows: Tensor, transform: Transform, binary: bool) -> t
 
 def _scratch(x: Tensor, size: int) -> Tensor | None:
     return None if x.is_floating_point() else torch.empty((size, *x.shape[1:]), dtype=x.dtype, device=x.device)
-
-
-def _factor(scale: Tensor, device: torch.device) -> Tensor | float:
-    return 1.0 / float(scale) if scale.dim() == 0 else scale.reciprocal().to(device)
 
 
 def _generator(device: torch.device | str, seed: int, epoch: int, stream: int) -> torch.Generator:

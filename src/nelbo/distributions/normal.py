@@ -99,6 +99,10 @@ class StandardNormal(Distribution):
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = Size()) -> Tensor:
         return torch.randn(*sample_shape, *self.event_shape, dtype=self._like.dtype, device=self._like.device)
 
+    def from_noise(self, noise: Tensor) -> Tensor:
+        """The draw that standard normal noise [..., D] gives: the noise."""
+        return noise
+
     def log_prob(self, value: Tensor) -> Tensor:
         """-z'z / 2 - D log(2 pi) / 2, `[..., D] -> [...]`, nats."""
         return -0.5 * value.square().sum(-1) - self.event_shape[0] * HALF_LOG_2PI

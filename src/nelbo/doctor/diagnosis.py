@@ -22,7 +22,6 @@ from nelbo.doctor.patient import Patient
 from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, heavy_beta, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
-from nelbo.models.latent import LatentVariableModel
 from nelbo.run import Run, reopen
 from nelbo.settings import Settings
 from nelbo.storage import read_json, write_json
@@ -87,9 +86,8 @@ def examine(run: Run, progress: Callable[[str], None] = lambda part: None) -> Di
     config, job = run.config(), reopen(run)
     evidence = Evidence.of(config, run.metrics(), run.evaluation(), run.state(), str(run.folder))
     model = run.load_model() if run.is_complete else None
-    latent = model.eval() if isinstance(model, LatentVariableModel) else None
     case = Case(job, evidence.plugins)
-    patient = Patient(case, evidence, latent)
+    patient = Patient(case, evidence, model)
     with threads(job.settings.threads):
         found = merged(
             _found(DATA_RULES, case, progress),

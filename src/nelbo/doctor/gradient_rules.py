@@ -11,18 +11,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Objective, Space
+from nelbo.core import Batch, Model, Objective, Sides
 from nelbo.data import evenly
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.objective_rules import PatientRule
 from nelbo.doctor.patient import Patient
 from nelbo.doctor.thresholds import CUT_OFF, EXPLODED, FADED, UNLIKE
 from nelbo.doctor.wording import count, plain
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
-from nelbo.objectives.elbo import AnalyticKL
 from nelbo.plugins import origin
-from nelbo.train.job import model_of
 
 __all__ = ["GRADIENT_RULES", "Gradients"]
 
@@ -38,7 +35,7 @@ NAMED = 5  # latents
 class Gradients:
     """Of the loss, at some weights, one of each parameter and batch."""
 
-    names: tuple[str, ...]
+    parts: tuple[str, ...]  # that each parameter belongs to
     of_batches: tuple[tuple[Tensor, ...], ...]
     sizes: tuple[float, ...]  # root mean square of each parameter
 
@@ -46,17 +43,19 @@ class Gradients:
     def of(cls, objective: Objective, batches: list[Batch]) -> Gradients:
         """Measure them; the weights stay as they are."""
         objective.eval()
-        model = model_of(objective)
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        model = objective.model
+        trained = [p for p in model.parameters() if p.requires_grad]
+        sides = model.sides().by_part.items()
+        owner = {id(p): part for part, modules in sides for module in modules for p in module.parameters()}
         found = []
         with own_noise():
             for batch in batches:
                 loss = objective.phases[0](batch).loss
                 # What the loss does not depend on has the gradient 0.
-                made = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
+                made = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
                 found.append(made)
-        sizes = tuple(float(p.detach().double().square().mean().sqrt()) for _, p in named)
-        return cls(tuple(name for name, _ in named), tuple(found), sizes)
+        sizes = tuple(float(p.detach().double().square().mean().sqrt()) for p in trained)
+        return cls(tuple(owner.get(id(p), "") for p in trained), tuple(found), sizes)
 
     @cached_property
     def norms(self) -> dict[str, Tensor]:
@@ -64,7 +63,7 @@ class Gradients:
         return {
             group: torch.tensor([math.sqrt(sum(self._squares(batch, group))) for batch in self.of_batches])
             for group in GROUPS
-            if any(name.startswith(f"{group}.") for name in self.names)
+            if group in self.parts
         }
 
     def fading(self, group: str) -> float | None:
@@ -73,9 +72,7 @@ class Gradients:
         None for fewer than three layers, or where no gradient reaches the last.
         """
         layers = [
-            place
-            for place, name in enumerate(self.names)
-            if name.startswith(f"{group}.") and self.of_batches[0][place].dim() >= 2
+            place for place, part in enumerate(self.parts) if part == group and self.of_batches[0][place].dim() >= 2
         ]
         if len(layers) < LAYERS:
             return None
@@ -86,8 +83,7 @@ class Gradients:
         return math.sqrt(sum(float(batch[place].double().square().mean()) for batch in self.of_batches))
 
     def _squares(self, batch: tuple[Tensor, ...], group: str) -> list[float]:
-        pairs = zip(self.names, batch, strict=True)
-        return [float(g.double().square().sum()) for name, g in pairs if name.startswith(f"{group}.")]
+        return [float(g.double().square().sum()) for part, g in zip(self.parts, batch, strict=True) if part == group]
 
 
 def gradients(patient: Patient) -> Finding | None:
@@ -108,12 +104,12 @@ def detached(patient: Patient) -> Finding | None:
     Before the first step, with the same noise, its gradient on the encoder is put together from those of the model's
     own two terms, g = a g(-log p(x given z)) + b g(KL), by least squares: for a bound a = 1, for one cut off a = 0.
     """
-    model, objective = model_of(patient.initial), patient.initial
+    model, objective = patient.initial.model, patient.initial
     mine = origin(f"objective/{patient.job.settings.objective.partition(':')[0]}")
-    if mine is None or len(objective.phases) != 1 or not isinstance(model, LatentVariableModel):
+    if mine is None or len(objective.phases) != 1:
         return None
-    weights = [p for p in model.posterior.parameters() if p.requires_grad]
-    if not weights or not model.has_density or not model.is_reparameterised:
+    weights = list(Sides.parameters(model.sides().recognition))
+    if not weights or not model.abilities.density or not model.abilities.reparameterised:
         return None
     objective.eval()
     size = patient.job.settings.batch_size
@@ -122,10 +118,10 @@ def detached(patient: Patient) -> Finding | None:
         loss = objective.phases[0](batch).loss
     with own_noise():
         terms = model.terms(batch, analytic=True)
-    kl = AnalyticKL()(terms).mean()
+    kl = terms.rate.mean()
     if not loss.requires_grad:
         return None
-    made, *own = (_flat_gradient(value, weights) for value in (loss, -terms.log_px.mean(), kl))
+    made, *own = (_flat_gradient(value, weights) for value in (loss, -terms.mean(terms.log_px).mean(), kl))
     basis = torch.stack(own, 1)
     shares = torch.linalg.lstsq(basis, made.unsqueeze(1)).solution[:, 0]
     left = float((made - basis @ shares).norm() / made.norm().clamp(min=1e-300))
@@ -147,8 +143,8 @@ def unread(patient: Patient) -> Finding | None:
     Before the first step only a network that cuts its input off the graph has none at all; a latent that training
     silenced has small gradients still, and none where its weights were held at zero.
     """
-    before = model_of(patient.initial)
-    if not isinstance(before, LatentVariableModel) or before.prior.space is not Space.REAL or not before.has_density:
+    before = patient.initial.model
+    if not before.is_real or not before.abilities.density:
         return None
     batch = patient.batches("train", SOME)[0]
     if len(none := _unread(before, batch)) == before.latent:
@@ -167,11 +163,11 @@ def unread(patient: Patient) -> Finding | None:
     return Finding("dead-latents", FAULT, text, "latents are not read", (step,), {"latents": none})
 
 
-def _unread(model: LatentVariableModel, batch: Batch) -> list[int]:
+def _unread(model: Model, batch: Batch) -> list[int]:
     """The latents that have no gradient in any row."""
     with own_noise(), torch.enable_grad():
         z = model.encode(batch).sample(torch.Size((1,))).requires_grad_()
-        log_px = model.likelihood.log_px(model.prior.code(z), batch).sum()
+        log_px = model.log_px(z, batch).sum()
         if not log_px.requires_grad:
             return list(range(z.shape[-1]))
         (made,) = torch.autograd.grad(log_px, z, allow_unused=True, materialize_grads=True)

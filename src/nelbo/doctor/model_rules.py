@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from nelbo.core import Space
 from nelbo.data import Kind
 from nelbo.doctor.course_rules import lost_on_new
 from nelbo.doctor.evidence import MARGINALS
@@ -60,7 +59,7 @@ RICHER = {
 def collapse(patient: Patient) -> Finding | None:
     """Whether the codes of all rows together carry next to nothing; of how many latents that is so."""
     found = patient.latents
-    if found is None or patient.model is None or not patient.model.has_density:
+    if found is None or patient.model is None or not patient.model.abilities.density:
         return None
     active, total = found.summary.active_units, found.means.shape[1]
     terms = patient.held_out_terms
@@ -86,7 +85,7 @@ def collapse(patient: Patient) -> Finding | None:
 def duplicates(patient: Patient) -> Finding | None:
     """Active latents whose posterior means are all but the same, by the lower end of their correlation (Fisher's z)."""
     found = patient.latents
-    if found is None or patient.model is None or patient.model.prior.space is not Space.REAL:
+    if found is None or patient.model is None or not patient.model.is_real:
         return None
     active = (found.summary.variance_of_means > ACTIVE).nonzero()[:, 0]
     means = found.means[:, active]
@@ -153,7 +152,7 @@ def misfit(patient: Patient) -> Finding | None:
     distributed as x of all rows are, column by column, and x ranks uniformly among draws of x' at one z.
     """
     model = patient.model
-    if model is None or not model.has_density:
+    if model is None or not model.abilities.density:
         return None
     # Few rows are held out of a small table; of those trained on the same is true.
     part = patient.held_out if len(getattr(patient.job.split, patient.held_out)) >= FEWEST else "train"
@@ -196,7 +195,7 @@ def misfit(patient: Patient) -> Finding | None:
 def amortisation(patient: Patient) -> Finding | None:
     """The bound of the best posterior of each of a few rows, above that of the encoder's."""
     model, found = patient.model, patient.latents
-    if model is None or found is None or not model.has_density or model.prior.space is not Space.REAL:
+    if model is None or found is None or not model.abilities.density or not model.is_real:
         return None
     rate = found.summary.rate
     if rate is None or not math.isfinite(rate) or rate < COLLAPSED:

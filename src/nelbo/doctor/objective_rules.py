@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from nelbo.doctor.finding import FAULT, WARNING, Finding, NextStep
 from nelbo.doctor.patient import ROWS, Patient
 from nelbo.doctor.thresholds import CLOSE_TO, NOT_ANNEALED, OFF_TERMS, SURE, TELLING_KL
 from nelbo.doctor.wording import nats, percent, plain
 from nelbo.plugins import origin
-from nelbo.train.job import model_of
 
 __all__ = ["OBJECTIVE_RULES", "PatientRule"]
 
@@ -161,10 +159,10 @@ def _unchanged(patient: Patient, group: str) -> bool:
     """Whether every trainable network weight of a part is what the seed made it."""
     if patient.model is None or not patient.evidence.history.steps:
         return False
-    before = dict(model_of(patient.initial).named_parameters())
-    part: nn.Module = getattr(patient.model, group)
-    network = f"{group}.network." if hasattr(part, "network") else f"{group}."
-    pairs = [(p, before.get(n)) for n, p in patient.model.named_parameters() if n.startswith(network)]
+    before = dict(patient.initial.model.named_parameters())
+    parts = [getattr(part, "network", part) for part in patient.model.sides().by_part[group]]
+    own = {id(p) for part in parts for p in part.parameters()}
+    pairs = [(p, before.get(n)) for n, p in patient.model.named_parameters() if id(p) in own]
     known = [(now, then) for now, then in pairs if then is not None and now.shape == then.shape]
     return bool(known) and all(torch.equal(now.detach(), then.detach()) for now, then in known)
 

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Objective
+from nelbo.core import Batch, Model, Objective
 from nelbo.data import evenly
 from nelbo.distributions.normal import Floored
 from nelbo.doctor.case import Case
@@ -17,10 +17,8 @@ from nelbo.doctor.evidence import Evidence
 from nelbo.evaluate.baselines import marginals, values_seen
 from nelbo.inputs import batches_of
 from nelbo.models.activity import LatentSummary, of_log_variances, summarise_latents
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
-from nelbo.objectives.elbo import AnalyticKL
-from nelbo.train.job import Job, model_of
+from nelbo.train.job import Job
 
 __all__ = ["Latents", "Patient", "Terms"]
 
@@ -67,7 +65,7 @@ class Patient:
         In evaluation mode; None where there is none yet, or it is of a kind that has no single prior and posterior.
     """
 
-    def __init__(self, case: Case, evidence: Evidence, model: LatentVariableModel | None) -> None:
+    def __init__(self, case: Case, evidence: Evidence, model: Model | None) -> None:
         self.case = case
         self.evidence = evidence
         self.model = model
@@ -96,7 +94,7 @@ class Patient:
         """Whether the model is of the parts that the settings name: not where its prior was fitted afterwards."""
         if self.model is None:
             return False
-        planned, own = ({n: t.shape for n, t in m.state_dict().items()} for m in (model_of(self.initial), self.model))
+        planned, own = ({n: t.shape for n, t in m.state_dict().items()} for m in (self.initial.model, self.model))
         return planned == own
 
     @cached_property
@@ -104,19 +102,19 @@ class Patient:
         """The objective with the weights that were kept, at the final weights of its loss, in evaluation mode."""
         objective = self.job.build()
         if self.model is not None:
-            model_of(objective).load_state_dict(self.model.state_dict())
+            objective.model.load_state_dict(self.model.state_dict())
         return objective.eval()
 
     def terms(self, part: str, most: int = ROWS) -> Terms | None:
         """The model's own terms of rows of a part; None without a model or a density."""
-        if self.model is None or not self.model.has_density or not len(getattr(self.job.split, part)):
+        if self.model is None or not self.model.abilities.density or not len(getattr(self.job.split, part)):
             return None
         log_px, kl = [], []
         with torch.inference_mode(), own_noise():
             for batch in self.batches(part, most):
                 terms = self.model.terms(batch, analytic=True)
-                log_px.append(terms.log_px.mean(0).double())
-                kl.append(AnalyticKL()(terms).expand(len(batch)).double())
+                log_px.append(terms.mean(terms.log_px).double())
+                kl.append(terms.rate.expand(len(batch)).double())
         return Terms(torch.cat(log_px), torch.cat(kl))
 
     @cached_property
@@ -144,7 +142,7 @@ class Patient:
         with of_log_variances(self.model, _largest) as found:
             summary = summarise_latents(self.model, batches)
         with torch.inference_mode():
-            means = torch.cat([self.model.encode(batch).mean for batch in batches]).double()
+            means = torch.cat([self.model.point(batch) for batch in batches]).double()
         largest = {name: max(values) for name, values in found.items()}
         where, value = max(largest.items(), key=lambda item: item[1], default=("", -float("inf")))
         return Latents(means, summary, value, where)

@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Space
+from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import FromNoise, draw_common
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.likelihood import Progress, standard_error
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
 from nelbo.samplers.hamiltonian import Target, adapted_steps, transition
 
@@ -83,7 +82,7 @@ class Annealed:
         return standard_error(self.influence)
 
 
-def check_annealing(model: LatentVariableModel) -> None:
+def check_annealing(model: Model) -> None:
     """Refuse a model that annealing cannot serve.
 
     Raises
@@ -91,20 +90,20 @@ def check_annealing(model: LatentVariableModel) -> None:
     CompositionError
         If it is an autoencoder, which has no likelihood, or its latents are not real vectors.
     """
-    if not model.has_density:
+    if not model.abilities.density:
         raise CompositionError(
             "annealed importance sampling estimates a likelihood, and an autoencoder, whose posterior is a point, has "
             "none; leave --estimator out, or train with --posterior gaussian --objective elbo"
         )
-    if model.prior.space is not Space.REAL:
+    if not model.is_real:
         raise CompositionError(
             f"annealed importance sampling moves latents that are real vectors, but these are "
-            f"{model.prior.space.value}; use --estimator iw"
+            f"{model.space}; use --estimator iw"
         )
 
 
 def annealed_log_likelihood(
-    model: LatentVariableModel,
+    model: Model,
     batches: Iterable[Batch],
     annealing: Annealing | None = None,
     *,
@@ -159,7 +158,7 @@ class Bidirectional:
 
 
 def bidirectional_log_likelihood(
-    model: LatentVariableModel,
+    model: Model,
     simulated: Iterable[tuple[Batch, Tensor]],
     annealing: Annealing | None = None,
     *,
@@ -193,16 +192,16 @@ def bidirectional_log_likelihood(
     return Bidirectional(_joined(lower), _joined(upper))
 
 
-def simulate(model: LatentVariableModel, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
+def simulate(model: Model, batch: Batch, seed: int) -> tuple[Tensor, Tensor]:
     """`draw_joint` from noise of a seed; torch's random state is left alone."""
     with own_noise(seed):
         return draw_joint(model, batch)
 
 
 @torch.no_grad()
-def draw_joint(model: LatentVariableModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def draw_joint(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     """z ~ p(z) and x ~ p(x given z), one for each row of a batch, given its context: [B, D] and [B, *event]."""
-    p = model.prior(batch.context, model.posterior)
+    p = model.prior_of(batch.context)
     z = p.sample() if p.batch_shape else p.sample((len(batch),))
     return z, model.decode(z, batch.context).sample()
 
@@ -222,9 +221,9 @@ class _Path:
         return len(self.target.inverse_mass)
 
 
-def _path(model: LatentVariableModel, batch: Batch, how: Annealing) -> _Path:
+def _path(model: Model, batch: Batch, how: Annealing) -> _Path:
     with torch.no_grad():
-        p = model.prior(batch.context, model.posterior)
+        p = model.prior_of(batch.context)
         start = model.encode(batch) if how.start == "posterior" else p
         spread = spread_of(start, how.seed, len(batch))
     target = Target(start.log_prob, lambda z: model.log_joint(batch, z), spread)
@@ -310,7 +309,7 @@ def chunks(batch: Batch, chains: int, progress: Progress | None) -> Iterator[sli
 
 
 @contextmanager
-def held_constant(model: LatentVariableModel, seed: int) -> Iterator[None]:
+def held_constant(model: Model, seed: int) -> Iterator[None]:
     """Only z has a gradient, so that a backward pass leaves the weights out.
 
     A prior that is itself an estimate takes its noise from the seed.

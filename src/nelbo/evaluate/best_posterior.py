@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Posterior
+from nelbo.core import Batch, FreePosterior, Model
 from nelbo.distributions.drawing import draw_common
 from nelbo.distributions.one_hot import StraightThroughOneHot
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import chunks, held_constant
 from nelbo.evaluate.likelihood import log_weights
-from nelbo.models.latent import LatentVariableModel
-from nelbo.networks.mlp import apply
 
 JUDGE = 300  # draws that say how good outputs are on the way; others than those that improve them
 ROUNDS = 4  # each with a step size that falls to 0, from a third of the last one's
@@ -73,40 +70,8 @@ class Best:
         return 100 * gain / (self.steps[-1] - self.steps[-2])
 
 
-@final
-class Free(nn.Module):
-    """Outputs that stand where a network was: one set a row, whatever is read."""
-
-    def __init__(self, outputs: Tensor) -> None:
-        super().__init__()
-        self.outputs = nn.Parameter(outputs)  # [B, F]
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        return self.outputs
-
-
-def freed(posterior: Posterior, batch: Batch) -> tuple[Posterior, Free]:
-    """The same posterior with the outputs of its network as parameters, one set for each row of a batch.
-
-    Raises
-    ------
-    CompositionError
-        If the posterior keeps no `network`.
-    """
-    network = getattr(posterior, "network", None)
-    if not isinstance(network, nn.Module):
-        raise CompositionError(
-            f"{type(posterior).__name__} keeps no `network` whose outputs could be improved row by row; give it one "
-            "as an attribute of that name"
-        )
-    with torch.no_grad():
-        free = Free(apply(network, batch.inputs, batch.context).clone())
-    # To the copy the network counts as copied already: its weights are not.
-    return copy.deepcopy(posterior, {id(network): free}), free
-
-
 def best_posteriors(
-    model: LatentVariableModel,
+    model: Model,
     batches: Iterable[Batch],
     search: Search | None = None,
     samples: int = 1_000,
@@ -129,7 +94,7 @@ def best_posteriors(
     CompositionError
         If the posterior has no density, or keeps no `network`.
     """
-    if not model.has_density:
+    if not model.abilities.density:
         raise CompositionError(
             "an autoencoder's posterior is a point without a density, so that there is no bound and no gap; train with "
             "--posterior gaussian --objective elbo"
@@ -152,10 +117,10 @@ def best_posteriors(
     )
 
 
-def _search(model: LatentVariableModel, batch: Batch, how: Search, samples: int) -> Best:
-    posterior, free = freed(model.posterior, batch)
+def _search(model: Model, batch: Batch, how: Search, samples: int) -> Best:
+    free = model.free_posterior(batch)
     outputs = free.outputs
-    bounds, steps = [_judge(model, batch, posterior, how.seed)], [0]
+    bounds, steps = [_judge(model, batch, free.q(), how.seed)], [0]
     generator = torch.Generator().manual_seed(how.seed)
     for ends in range(1, ROUNDS + 1):
         before = outputs.detach().clone()
@@ -164,46 +129,36 @@ def _search(model: LatentVariableModel, batch: Batch, how: Search, samples: int)
         optimiser = torch.optim.Adam([outputs], lr=lr)
         for left in range(steps[-1] - steps[-2], 0, -1):
             optimiser.param_groups[0]["lr"] = lr * left / (steps[-1] - steps[-2])
-            outputs.grad = _slope(model, batch, posterior, outputs, how.pairs, generator)
+            outputs.grad = _slope(model, batch, free, how.pairs, generator)
             optimiser.step()
-        after = _judge(model, batch, posterior, how.seed)
+        after = _judge(model, batch, free.q(), how.seed)
         is_better = after > bounds[-1]
         bounds.append(torch.where(is_better, after, bounds[-1]))
         with torch.no_grad():
             outputs[~is_better.to(outputs.device)] = before[~is_better.to(outputs.device)]
     with torch.no_grad():
-        q = posterior(batch.inputs, batch.context)
         return Best(
             torch.stack(bounds),
             tuple(steps),
-            log_weights(model, batch, samples, how.seed + 2, q),
+            log_weights(model, batch, samples, how.seed + 2, free.q()),
             log_weights(model, batch, samples, how.seed + 2),
-            any(parameter is not outputs for parameter in posterior.parameters()),
+            free.has_shared,
         )
 
 
-def _slope(
-    model: LatentVariableModel,
-    batch: Batch,
-    posterior: Posterior,
-    outputs: nn.Parameter,
-    pairs: int,
-    generator: torch.Generator,
-) -> Tensor:
+def _slope(model: Model, batch: Batch, free: FreePosterior, pairs: int, generator: torch.Generator) -> Tensor:
     """That of minus the bound in the outputs, from fresh draws; rows do not meet in the sum."""
-    q = posterior(batch.inputs, batch.context)
-    if posterior.is_reparameterised and not isinstance(q, StraightThroughOneHot):
+    q = free.q()
+    if model.abilities.reparameterised and not isinstance(q, StraightThroughOneHot):
         z, log_q = draw_common(q, pairs, generator, batch.inputs, opposite=True)
         bound = model.log_joint(batch, z) - log_q
     else:
         bound = _score_function(model, batch, q, 2 * pairs, generator)
-    (slope,) = torch.autograd.grad(-bound.mean(0).sum(), outputs)
+    (slope,) = torch.autograd.grad(-bound.mean(0).sum(), free.outputs)
     return torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _score_function(
-    model: LatentVariableModel, batch: Batch, q: Distribution, draws: int, generator: torch.Generator
-) -> Tensor:
+def _score_function(model: Model, batch: Batch, q: Distribution, draws: int, generator: torch.Generator) -> Tensor:
     """(f_k - mean of the other f) log q(z_k), f = log p(x, z) - log q(z): its gradient is that of the bound, [K, B].
 
     For draws without a gradient of their own, or with a biased one; Kool, van Hoof and Welling (2019), Buy 4 REINFORCE
@@ -218,6 +173,5 @@ def _score_function(
 
 
 @torch.no_grad()
-def _judge(model: LatentVariableModel, batch: Batch, posterior: Posterior, seed: int) -> Tensor:
-    q: Distribution = posterior(batch.inputs, batch.context)
+def _judge(model: Model, batch: Batch, q: Distribution, seed: int) -> Tensor:
     return log_weights(model, batch, JUDGE, seed + 1, q).mean(0)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nelbo.core import Model
 from nelbo.errors import CompositionError, DataError
-from nelbo.evaluate.evaluation import finite, is_density, latent_model
+from nelbo.evaluate.evaluation import finite
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.inputs import batches_of
 from nelbo.train.job import Job, threads
@@ -89,14 +89,14 @@ def compare(
 
 def shared_reference(fitted: Sequence[tuple[str, Job, Model]]) -> str:
     """The reference measure that the likelihoods of all models have."""
-    measures = [job.spec.reference_measure(is_density(latent_model(model))) for _, job, model in fitted]
+    measures = [job.spec.reference_measure(not model.scores_mass) for _, job, model in fitted]
     for (name, _, model), measure in zip(fitted, measures, strict=True):
         if measure != measures[0]:
             raise CompositionError(
                 f"{fitted[0][0]} gives a {measures[0]} but {name} a {measure}: figures with different reference "
                 "measures cannot be compared; train both with the same likelihood and transform"
             )
-        if not latent_model(model).has_density:
+        if not model.abilities.density:
             raise CompositionError(f"{name} is an autoencoder, which has no likelihood to compare")
     return measures[0]
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from nelbo.core import Model, Space
 from nelbo.data import Batches, Data, DataSpec, evenly
-from nelbo.errors import CompositionError
 from nelbo.evaluate.annealing import (
     Annealed,
     Annealing,
@@ -28,11 +27,8 @@ from nelbo.evaluate.baselines import Baseline, baselines, values_seen
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.evaluate.pareto import RELIABLE
 from nelbo.inputs import batches_of, check_alike, rows_of
-from nelbo.likelihoods import Elementwise
 from nelbo.models.activity import LatentSummary, summarise_latents
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
-from nelbo.objectives.elbo import AnalyticKL
 from nelbo.storage import write_text
 from nelbo.train.job import Job, threads
 
@@ -76,7 +72,7 @@ class Evaluation:
     bracketed: Bidirectional | None = None  # on as many rows that the model made
     seconds: float = 0.0
     seed: int = 0
-    space: Space = Space.REAL
+    space: str = Space.REAL.value
     discrete: bool = False  # the figures are those of the model that the trained one relaxes
 
     def as_json(self) -> dict[str, Any]:
@@ -88,11 +84,12 @@ class Evaluation:
             if self.reconstruction is None
             else finite(standard_error(self.reconstruction)),
             "reference_measure": self.spec.reference_measure(self.density),
-            "latent_space": self.space.value,
+            "latent_space": self.space,
             "discrete": self.discrete,
             "split": self.split,
             "n": len(self.rows),
             "kl": self.latents.rate,
+            "kl_per_group": self.latents.by_group,
             "kl_per_latent": None if self.latents.kl is None else self.latents.kl.tolist(),
             "variance_of_means": self.latents.variance_of_means.tolist(),
             "active_units": self.latents.active_units,
@@ -201,11 +198,11 @@ def evaluate(
     started = time.perf_counter()
     with threads(job.settings.threads):
         batches = _batches(job, split, data)
-        latent = latent_model(model).discrete() if discrete else latent_model(model)
+        latent = model.discrete() if discrete else model
         estimate, latents = evaluate_model(latent, batches, samples, seed=seed, progress=progress)
         train_bound = test_bound = reconstruction = None
         beside: list[Baseline] = []
-        if latent.has_density:
+        if latent.abilities.density:
             train = batches_of(job, rows=evenly(job.split.train, TRAIN_ROWS))
             beside = _beside(job, batches, latent.latent) if with_baselines else []
             train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
@@ -214,7 +211,7 @@ def evaluate(
     return Evaluation(
         split=split if data is None else data.spec.name,
         spec=job.spec,
-        density=is_density(latent),
+        density=not latent.scores_mass,
         estimate=estimate,
         latents=latents,
         rows=torch.cat([batch.index for batch in batches.fixed() if batch.index is not None]),
@@ -224,7 +221,7 @@ def evaluate(
         baselines=tuple(beside),
         seconds=time.perf_counter() - started,
         seed=seed,
-        space=latent.prior.space,
+        space=latent.space,
         discrete=discrete,
     )
 
@@ -234,9 +231,8 @@ def evaluate_model(
 ) -> tuple[Estimate | None, LatentSummary]:
     """The likelihood estimate (None without a density) and the summary of the latents over the rows of `batches`."""
     model.eval()
-    latent = latent_model(model)
-    latents = summarise_latents(latent, batches.fixed())
-    if not latent.has_density:
+    latents = summarise_latents(model, batches.fixed())
+    if not model.abilities.density:
         return None, latents
     return importance_log_likelihood(model, batches.fixed(), samples, seed=seed, progress=progress), latents
 
@@ -253,17 +249,17 @@ def anneal(
     progress: Progress | None = None,
 ) -> tuple[Annealed | None, Bidirectional | None]:
     """Annealed importance sampling of evenly spaced rows; or, to `bracket`, of as many rows that the model makes."""
-    latent = latent_model(model).eval()
+    model.eval()
     all_rows = rows_of(job, split) if data is None else torch.arange(len(data))
     with threads(job.settings.threads):
         batches = batches_of(job, data, evenly(all_rows, rows))
         if not bracket:
-            return annealed_log_likelihood(latent, batches.fixed(), annealing, progress=progress), None
+            return annealed_log_likelihood(model, batches.fixed(), annealing, progress=progress), None
         made = []
         for number, batch in enumerate(batches.fixed()):
-            z, x = simulate(latent, batch, annealing.seed + number)
+            z, x = simulate(model, batch, annealing.seed + number)
             made.append((batches.of(x, batch.context), z))
-        return None, bidirectional_log_likelihood(latent, made, annealing, progress=progress)
+        return None, bidirectional_log_likelihood(model, made, annealing, progress=progress)
 
 
 def _annealing(how: Annealing) -> dict[str, Any]:
@@ -284,19 +280,6 @@ def _of_chains(found: Annealed) -> dict[str, Any]:
 def finite(value: float) -> float | None:
     """The value, or None where JSON has no word for it."""
     return value if math.isfinite(value) else None
-
-
-def latent_model(model: Model) -> LatentVariableModel:
-    """The model as one with a single prior and posterior, which is refused where it is none."""
-    if not isinstance(model, LatentVariableModel):
-        raise CompositionError(f"{type(model).__name__} has no single prior and posterior to evaluate")
-    return model
-
-
-def is_density(model: LatentVariableModel) -> bool:
-    """Whether its likelihood is a density; else it is a probability mass."""
-    likelihood = model.likelihood
-    return likelihood.density if isinstance(likelihood, Elementwise) else True
 
 
 def _unit_shift(spec: DataSpec) -> float | None:
@@ -322,21 +305,19 @@ def _beside(job: Job, batches: Batches, latent: int) -> list[Baseline]:
 
 
 @torch.inference_mode()
-def _reconstruction(model: LatentVariableModel, batches: Batches) -> Tensor:
+def _reconstruction(model: Model, batches: Batches) -> Tensor:
     """log p(x given z) of every row at its posterior mean, [N] in float64."""
     scores = []
     for batch in batches.fixed():
-        z = model.prior.code(model.encode(batch).mean)
-        scores.append(model.likelihood.log_px(z.unsqueeze(0), batch)[0].double().cpu())
+        scores.append(model.log_px(model.point(batch).unsqueeze(0), batch)[0].double().cpu())
     return torch.cat(scores)
 
 
 @torch.inference_mode()
-def _single_draw_bound(model: LatentVariableModel, batches: Batches) -> float:
+def _single_draw_bound(model: Model, batches: Batches) -> float:
     total, rows = 0.0, 0
     with own_noise():
         for batch in batches.fixed():
-            terms = model.terms(batch, analytic=True)
-            total += float((terms.log_px.mean(0) - AnalyticKL()(terms)).double().sum())
+            total += float(model.terms(batch, analytic=True).bound.double().sum())
             rows += len(batch)
     return total / rows

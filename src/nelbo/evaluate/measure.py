@@ -12,10 +12,8 @@ from torch import Tensor
 
 from nelbo.core import Model
 from nelbo.data import Batches, Data, evenly
-from nelbo.evaluate.evaluation import latent_model
 from nelbo.evaluate.likelihood import Progress
 from nelbo.inputs import batches_of, check_alike, rows_of
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import apart
 from nelbo.recipes import written_part
 from nelbo.registry import build
@@ -34,7 +32,7 @@ class Subject:
     """A fitted model, and the rows that it is measured on."""
 
     job: Job
-    model: LatentVariableModel  # in evaluation mode, on the CPU
+    model: Model  # in evaluation mode, on the CPU
     data: Data
     rows: Tensor  # [N]  row numbers in `data`
     split: str  # what these rows are
@@ -130,7 +128,7 @@ def measure(
     rows = rows_of(job, split) if data is None else torch.arange(len(data))
     source = job.data if data is None else data
     what = split if data is None else data.spec.name
-    subject = Subject(job, latent_model(model).eval(), source, rows, what, seed, progress)
+    subject = Subject(job, model.eval(), source, rows, what, seed, progress)
     with threads(job.settings.threads), apart():
         found = {}
         for text, each in measures.items():

@@ -11,11 +11,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import Annealing, check_annealing, chunks, held_constant, spread_of, starts
 from nelbo.evaluate.likelihood import Progress, standard_error
-from nelbo.models.latent import LatentVariableModel
 from nelbo.samplers.hamiltonian import Point, Target, adapting, resampled, transition
 
 MOST = 5  # dimensions, "less than 5" in the paper, in which a density can be fitted to draws
@@ -71,7 +70,7 @@ class FromDraws:
 
 
 def posterior_log_likelihood(
-    model: LatentVariableModel,
+    model: Model,
     batches: Iterable[Batch],
     how: Chains | None = None,
     *,
@@ -112,9 +111,9 @@ def posterior_log_likelihood(
     return FromDraws(torch.cat(values).cpu(), torch.cat(sizes).cpu(), share)
 
 
-def _estimate(model: LatentVariableModel, batch: Batch, how: Chains) -> tuple[Tensor, Tensor, float]:
+def _estimate(model: Model, batch: Batch, how: Chains) -> tuple[Tensor, Tensor, float]:
     with torch.no_grad():
-        prior = model.prior(batch.context, model.posterior)
+        prior = model.prior_of(batch.context)
         spread = spread_of(model.encode(batch), how.seed, len(batch))
     target = Target(prior.log_prob, lambda z: model.log_joint(batch, z), spread)
     generator = torch.Generator().manual_seed(how.seed)

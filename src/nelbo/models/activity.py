@@ -11,11 +11,9 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import rsample_with_log_prob
-from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import Floored
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
 
 DRAWS = 20  # of the Monte Carlo KL, a row
@@ -32,6 +30,7 @@ class LatentSummary:
     kl: Tensor | None  # [D]  mean KL per latent, nats; None where no closed form tells the latents apart
     rate: float | None  # mean KL over all latents: their sum, else a Monte Carlo one; None without a density
     variance_of_means: Tensor  # [D]  variance over data of the posterior mean
+    by_group: dict[str, float] = field(default_factory=dict)  # mean KL of each group that has a closed form
     share_at_floor: dict[str, float] = field(default_factory=dict)  # by module: outputs at the log-variance floor
 
     @property
@@ -41,37 +40,38 @@ class LatentSummary:
 
 
 @torch.inference_mode()
-def summarise_latents(model: LatentVariableModel, batches: Iterable[Batch]) -> LatentSummary:
+def summarise_latents(model: Model, batches: Iterable[Batch]) -> LatentSummary:
     """Encode every row, decode its mean, and summarise; two passes' worth of moments in one, in float64."""
-    means, rates, sampled = [], [], []
+    means, sampled = [], []
+    rates: dict[str, list[Tensor]] = {}
     with of_log_variances(model, Floored.share_at_floor) as shares, own_noise():
         for batch in batches:
-            q = model.encode(batch)
-            model.decode(q.mean, batch.context)
-            means.append(q.mean.double().cpu())
-            p = model.prior(batch.context, model.posterior)
-            kl = rate(q, p)
-            if kl is not None:
-                rates.append(kl.double().cpu())
-            elif model.has_density:
+            q, z = model.encode(batch), model.point(batch)
+            model.decode(z, batch.context)
+            means.append(z.double().cpu())
+            closed = model.rates(q, batch.context)
+            for name, kl in closed.items():
+                rates.setdefault(name, []).append(kl.double().cpu())
+            if len(closed) < len(model.groups) and model.abilities.density:
                 z, log_q = rsample_with_log_prob(q, DRAWS)
-                sampled.append((cast("Tensor", log_q) - p.log_prob(z)).mean(0).double().cpu())
-    closed_form = torch.cat(rates, 1).mean(1) if rates else None  # [G]
-    spread = torch.cat(means).var(0, correction=0)
+                log_p = model.prior_of(batch.context).log_prob(z)
+                sampled.append((cast("Tensor", log_q) - log_p).mean(0).double().cpu())
+    by_group = {name: torch.cat(found, 1).mean(1) for name, found in rates.items()}  # [G] each
     total = float(torch.cat(sampled).mean()) if sampled else None
-    if closed_form is not None:
-        total = float(closed_form.sum())
-    apart = closed_form is not None and len(closed_form) == len(spread)
+    if len(by_group) == len(model.groups):
+        total = float(torch.cat(list(by_group.values())).sum())
+    apart = all(name in by_group and len(by_group[name]) == group.size for name, group in model.groups.items())
     return LatentSummary(
-        kl=closed_form if apart else None,
+        kl=torch.cat([by_group[name] for name in model.groups]) if apart else None,
         rate=total,
-        variance_of_means=spread,
+        variance_of_means=torch.cat(means).var(0, correction=0),
+        by_group={name: float(found.sum()) for name, found in by_group.items()},
         share_at_floor={name: sum(found) / len(found) for name, found in shares.items()},
     )
 
 
 @torch.inference_mode()
-def distortion(model: LatentVariableModel, batches: Iterable[Batch]) -> float:
+def distortion(model: Model, batches: Iterable[Batch]) -> float:
     """D = -E_q log p(x given z) in nats per datum, one draw of z a row; with the rate R the bound is -(R + D).
 
     References
@@ -82,7 +82,7 @@ def distortion(model: LatentVariableModel, batches: Iterable[Batch]) -> float:
     with own_noise():
         for batch in batches:
             z, _ = rsample_with_log_prob(model.encode(batch), 1, density=False)
-            found.append(-model.likelihood.log_px(model.prior.code(z), batch)[0].double().cpu())
+            found.append(-model.log_px(z, batch)[0].double().cpu())
     return float(torch.cat(found).mean())
 
 

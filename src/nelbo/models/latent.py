@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Draw, Likelihood, Model, Posterior, Prior, Space, Terms
+from nelbo.core import (
+    Abilities,
+    Batch,
+    Draw,
+    FreePosterior,
+    Group,
+    Likelihood,
+    LikelihoodModel,
+    Posterior,
+    Prior,
+    Sides,
+    Space,
+    Terms,
+)
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.distributions.kl import rate, rate_of_draws
 from nelbo.errors import CompositionError
+from nelbo.networks.mlp import apply
+from nelbo.networks.reading import Reading
 from nelbo.registry import register, registered
 
 
 @register("model/latent")
 @final
-class LatentVariableModel(Model):
+class LatentVariableModel(LikelihoodModel):
     """p(x, z) = p(z) p(x given z), with a recognition model q(z given x).
+
+    Parameters
+    ----------
+    prior, posterior, likelihood
+        Over the same latents.
+    reading
+        How the posterior reads x, which comes in the units of the data: scaled, or logarithms of counts. The likelihood
+        has a scale of its own.
 
     Raises
     ------
@@ -32,8 +56,9 @@ class LatentVariableModel(Model):
     Kingma and Welling (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 2.
     """
 
-    def __init__(self, prior: Prior, posterior: Posterior, likelihood: Likelihood) -> None:
-        super().__init__()
+    def __init__(
+        self, prior: Prior, posterior: Posterior, likelihood: Likelihood, reading: Reading | None = None
+    ) -> None:
         emitted, dim = getattr(posterior, "dim", None), int(getattr(prior, "dim", 0))
         if emitted is not None and dim and emitted != dim:
             raise CompositionError(
@@ -51,25 +76,33 @@ class LatentVariableModel(Model):
             )
         if prior.needs_variance and not posterior.has_variance:
             raise CompositionError(_infinite(prior, posterior))
+        super().__init__({"z": Group(slice(0, dim or int(emitted or 0)), prior.space)})
         self.prior = prior
         self.posterior = posterior
         self.likelihood = likelihood
-        self.groups: Mapping[str, slice] = {"z": slice(0, dim)}
+        self.reading = reading
+
+    @property
+    def abilities(self) -> Abilities:
+        posterior = self.posterior
+        return Abilities(
+            density=posterior.has_density,
+            reparameterised=posterior.is_reparameterised,
+            variance=posterior.has_variance,
+            stoppable=posterior.can_stop,
+        )
+
+    def sides(self) -> Sides:
+        return Sides((self.prior,), (self.likelihood,), (self.posterior,))
+
+    def prior_of(self, context: Tensor | None = None) -> Distribution:
+        return self.prior(context, self.posterior)
 
     def encode(self, batch: Batch) -> Distribution:
-        return self.posterior(batch.inputs, batch.context)
+        return self.posterior(self._read(batch), batch.context)
 
-    def decode(self, z: Tensor, context: Tensor | None = None) -> Distribution:
-        return self.likelihood(self.prior.code(z), context)
-
-    def sample(self, n: int, context: Tensor | None = None) -> Distribution:
-        prior = self.prior(context, self.posterior)
-        draws = prior.sample((n,))
-        if context is None:
-            return self.decode(draws)
-        if not prior.batch_shape:
-            draws = prior.sample((n, context.shape[0]))
-        return self.decode(draws.flatten(0, 1), context.repeat(n, 1))
+    def code(self, z: Tensor) -> Tensor:
+        return self.prior.code(z)
 
     def terms(self, batch: Batch, samples: int = 1, draw: Draw = Draw.PATHWISE, analytic: bool = False) -> Terms:
         """The pieces of the bound for K = `samples` draws.
@@ -78,7 +111,7 @@ class LatentVariableModel(Model):
         with its closed-form part (a flow, `rate_of_draws`); else the densities are returned and the KL is Monte Carlo.
         """
         posterior = self.posterior
-        q = posterior(batch.inputs, batch.context)
+        q = posterior(self._read(batch), batch.context)
         prior = self.prior
         p = prior(batch.context, posterior)
         closed_form = rate(q, p) if analytic else None
@@ -93,35 +126,9 @@ class LatentVariableModel(Model):
             return Terms(z, log_px, q, kl=closed_form.unsqueeze(1), p=p)
         return Terms(z, log_px, q, log_pz=p.log_prob(z), log_qz=log_qz, p=p)
 
-    def log_joint(self, batch: Batch, z: Tensor) -> Tensor:
-        prior = self.prior(batch.context, self.posterior)
-        log_joint: Tensor = self.likelihood.log_px(self.prior.code(z), batch) + prior.log_prob(z)
-        return log_joint
-
-    @property
-    def has_density(self) -> bool:
-        """Whether q has a density, without which there is no bound and no likelihood."""
-        return self.posterior.has_density
-
-    @property
-    def can_stop(self) -> bool:
-        """Whether q can hold its parameters constant inside log q."""
-        return self.posterior.can_stop
-
-    @property
-    def is_reparameterised(self) -> bool:
-        """Whether draws of q have a gradient, without which an objective needs a score function."""
-        return self.posterior.is_reparameterised
-
-    @property
-    def latent(self) -> int:
-        """Number of latent dimensions."""
-        return max(int(part.stop) for part in self.groups.values())
-
-    @torch.no_grad()
-    def reconstruct(self, batch: Batch) -> Distribution:
-        """p(x given z) at the posterior mean."""
-        return self.decode(self.encode(batch).mean, batch.context)
+    def rates(self, q: Distribution, context: Tensor | None = None) -> Mapping[str, Tensor]:
+        closed_form = rate(q, self.prior_of(context))
+        return {} if closed_form is None else {"z": closed_form}
 
     def discrete(self) -> LatentVariableModel:
         """The model that this one relaxes: discrete latents of the same logits, the very same networks and decoder.
@@ -141,7 +148,39 @@ class LatentVariableModel(Model):
                 f"--discrete out, or {_remedy(Space.RELAXED_BINARY)}"
             )
         prior, posterior = (make() for make in parts if make is not None)
-        return LatentVariableModel(prior, posterior, self.likelihood).train(self.training)
+        return LatentVariableModel(prior, posterior, self.likelihood, self.reading).train(self.training)
+
+    def free_posterior(self, batch: Batch) -> FreePosterior:
+        network = getattr(self.posterior, "network", None)
+        if not isinstance(network, nn.Module):
+            raise CompositionError(
+                f"{type(self.posterior).__name__} keeps no `network` whose outputs could be improved row by row; give "
+                "it one as an attribute of that name"
+            )
+        x, context = self._read(batch), batch.context
+        with torch.no_grad():
+            free = _Given(apply(network, x, context).clone())
+        # To the copy the network counts as copied already: its weights are not.
+        posterior = copy.deepcopy(self.posterior, {id(network): free})
+        has_shared = any(parameter is not free.outputs for parameter in posterior.parameters())
+        return FreePosterior(lambda: posterior(x, context), free.outputs, has_shared)
+
+    def _read(self, batch: Batch) -> Tensor:
+        """What the posterior reads: x (corrupted, where it is) in the scale that its network works in."""
+        x = batch.inputs
+        return x if self.reading is None else self.reading(x)
+
+
+@final
+class _Given(nn.Module):
+    """Outputs that stand where a network was: one set a row, whatever is read."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = nn.Parameter(outputs)  # [B, F]
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.outputs
 
 
 def _name(part: Prior | Posterior) -> str:

@@ -2,7 +2,7 @@
 
 from nelbo.networks.conv import ConvDecoder, ConvEncoder
 from nelbo.networks.conv1d import Conv1dDecoder, Conv1dEncoder
-from nelbo.networks.mlp import MLP, GatedMLP, Linear, Network
+from nelbo.networks.mlp import MLP, GatedMLP, Linear, Network, apply, apply_folded
 from nelbo.networks.names import halves, names, options
 from nelbo.networks.residual import ResidualMLP
 from nelbo.networks.resnet import ResNetDecoder, ResNetEncoder
@@ -19,6 +19,8 @@ __all__ = [
     "ResNetDecoder",
     "ResNetEncoder",
     "ResidualMLP",
+    "apply",
+    "apply_folded",
     "halves",
     "names",
     "options",

@@ -154,6 +154,16 @@ def apply(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     return features
 
 
+def apply_folded(network: nn.Module, features: Tensor, context: Tensor | None = None) -> Tensor:
+    """A network over features [..., F] and context [..., C] with any leading dimensions, which it sees as one."""
+    leading = features.shape[:-1]
+    if context is not None:
+        leading = (features[..., 0] + context[..., 0]).shape
+        context = context.expand(*leading, -1).reshape(-1, context.shape[-1])
+    flat = features.expand(*leading, -1).reshape(-1, features.shape[-1])
+    return apply(network, flat, context).reshape(*leading, -1)
+
+
 _activation = activation  # the constructor argument of the same name hides it inside MLP
 
 

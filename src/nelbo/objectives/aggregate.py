@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Self, final
 
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Loss, Posterior, Prior, SinglePhase
+from nelbo.core import Batch, Loss, Model, SinglePhase
+from nelbo.errors import CompositionError
+from nelbo.registry import register
 
 
+@register("objective/aggregate")
 @final
 class AggregatePosterior(SinglePhase):
     r"""loss = -E_x E_{q(z given x)} log p(z): maximum likelihood of p on the codes, 1/N sum_n q(z given x_n).
@@ -20,20 +23,34 @@ class AggregatePosterior(SinglePhase):
 
     Parameters
     ----------
-    prior
-        What is fitted, and all that is.
-    posterior
-        Read only: neither registered nor trained. It must be on the prior's device and in evaluation mode.
+    model
+        Its prior is fitted, and nothing else of it; the rest stays in evaluation mode.
+
+    Raises
+    ------
+    CompositionError
+        If its prior has nothing to learn.
     """
 
-    def __init__(self, prior: Prior, posterior: Posterior) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.prior = prior
-        self._read = (posterior.requires_grad_(False),)  # in a tuple it is no submodule
+        sides = model.sides()
+        if not sides.prior_learns:
+            raise CompositionError("the prior of this model has nothing to fit; give one that learns")
+        self.model = model
+        self._prior = tuple(sides.prior)  # in a tuple they are no submodules a second time
+        for module in (*sides.recognition, *sides.likelihood):
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """The prior alone changes its mode: encoder and decoder are what they are."""
+        super().train(False)
+        for module in self._prior:
+            module.train(mode)
+        return self
 
     def forward(self, batch: Batch) -> Loss:
-        (posterior,) = self._read
         with torch.no_grad():
-            z: Tensor = posterior(batch.inputs, batch.context).sample()
-        surprise = -self.prior(batch.context, posterior).log_prob(z)
+            z: Tensor = self.model.encode(batch).sample()
+        surprise = -self.model.prior_of(batch.context).log_prob(z)
         return Loss(surprise.mean(), None, {"prior": surprise})

@@ -6,7 +6,6 @@ from typing import final
 
 from nelbo.core import Batch, Loss, Model, SinglePhase
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.objectives.elbo import over_draws
 from nelbo.registry import register
 
 
@@ -37,7 +36,7 @@ class Autoencoder(SinglePhase):
 
     def __init__(self, model: Model, weight: float = 0.0) -> None:
         super().__init__()
-        if getattr(model, "has_density", True):
+        if model.abilities.density:
             raise CompositionError(
                 "the autoencoder objective takes a point posterior; give --posterior delta, or --objective elbo"
             )
@@ -48,9 +47,7 @@ class Autoencoder(SinglePhase):
 
     def forward(self, batch: Batch) -> Loss:
         terms = self.model.terms(batch)
-        parts = {"likelihood": -over_draws(terms.log_px)}
-        loss = parts["likelihood"]
+        parts = {"likelihood": -terms.mean(terms.log_px)}
         if self.weight and terms.log_pz is not None:
-            parts["prior"] = -self.weight * over_draws(terms.log_pz)
-            loss = loss + parts["prior"]
-        return Loss(loss.mean(), None, parts)
+            parts["prior"] = -self.weight * terms.mean(terms.log_pz)
+        return terms.loss(parts, None)

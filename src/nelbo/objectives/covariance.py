@@ -59,7 +59,7 @@ class InferredPriorCovariance(Regulariser):
 
     def serves(self, model: Model) -> None:
         super().serves(model)
-        if not getattr(getattr(model, "posterior", None), "has_variance", True):
+        if not model.abilities.variance:
             raise CompositionError("this posterior has no variance, and so no covariance; give --posterior gaussian")
 
     def forward(self, terms: Terms, kl: Tensor | None) -> Mapping[str, Weighted]:

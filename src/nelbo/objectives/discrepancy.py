@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from nelbo.core import Model, Terms
 from nelbo.distributions.special import product
 from nelbo.errors import CompositionError, ConfigError
+from nelbo.objectives.gradients import needs_equal_weights
 from nelbo.objectives.regularisers import Regulariser, Weight, Weighted, needs_density
 from nelbo.registry import register
 
@@ -74,8 +75,8 @@ class MaximumMeanDiscrepancy(Regulariser):
     def serves(self, model: Model) -> None:
         if self.alpha != 1:
             needs_density("mmd with alpha below 1", model)
-        prior = getattr(model, "prior", None)
-        self._prior_learns = isinstance(prior, torch.nn.Module) and any(p.requires_grad for p in prior.parameters())
+        needs_equal_weights("mmd", model)
+        self._prior_learns = model.sides().prior_learns
 
     def forward(self, terms: Terms, kl: Tensor | None) -> Mapping[str, Weighted]:
         discrepancy = self._discrepancy(terms.z, self._draws(terms))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from nelbo.core import Batch, Draw, Gradient, Loss, Model, SinglePhase, Terms
@@ -36,9 +34,7 @@ class AnalyticKL(KLEstimator):
     analytic = True
 
     def __call__(self, terms: Terms) -> Tensor:
-        if terms.kl is None:
-            return _sampled(terms)
-        return terms.kl.sum((0, 1)) if terms.kl.shape[1] == 1 else terms.kl.sum(0).mean(0)
+        return terms.rate if terms.kl is not None else _sampled(terms)
 
 
 @register("kl/sampled")
@@ -124,23 +120,21 @@ class ELBO(SinglePhase):
     def forward(self, batch: Batch) -> Loss:
         draw = self.gradient.draw
         terms = self.model.terms(batch, self.samples, draw, self.kl.analytic)
-        log_px = over_draws(terms.log_px)
-        kl = None if terms.kl is None and terms.log_qz is None else self.kl(terms)
+        log_px = terms.mean(terms.log_px)
+        kl = self.kl(terms) if terms.has_rate else None
         added = self.regulariser(terms, kl)
         parts = {"likelihood": -log_px, **{name: weight * value for name, (weight, value) in added.items()}}
-        parts |= terms.penalties
         if draw is Draw.SCORE:
             parts["score"] = self._score(terms, batch)
-        loss = functools.reduce(torch.add, parts.values()).mean()
         figures = {name: value.detach() for name, (_, value) in added.items()}
         if kl is None:
-            return Loss(loss, None, parts, figures)
-        return Loss(loss, (log_px - kl).detach(), parts, {**figures, "kl": kl.detach()})
+            return terms.loss(parts, None, figures)
+        return terms.loss(parts, log_px - kl, {**figures, "kl": kl.detach()})
 
     def _score(self, terms: Terms, batch: Batch) -> Tensor:
         """What the gradient of the draws' probabilities adds to the loss: the value 0, [B]."""
         log_w, bound = self.regulariser.log_weights(terms), EvidenceLowerBound()
-        return bound(log_w) - self.gradient(bound, log_w, terms, batch)
+        return bound(log_w, terms.log_r) - self.gradient(bound, log_w, terms, batch)
 
 
 def _estimator(kl: KLEstimator | None, gradient: Gradient, regulariser: Regulariser) -> KLEstimator:
@@ -155,9 +149,4 @@ def _estimator(kl: KLEstimator | None, gradient: Gradient, regulariser: Regulari
 def _sampled(terms: Terms) -> Tensor:
     if terms.log_pz is None or terms.log_qz is None:
         raise ConfigError("these terms hold no densities; use the analytic KL (--objective elbo:kl=analytic)")
-    return over_draws(terms.log_qz - terms.log_pz)
-
-
-def over_draws(values: Tensor) -> Tensor:
-    """The mean over draws, `[K, B] -> [B]`; a single draw costs nothing."""
-    return values.squeeze(0) if values.shape[0] == 1 else values.mean(0)
+    return terms.mean(terms.log_qz_given - terms.log_pz)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nelbo.core import Batch, Loss, Model, Objective, Phase, Terms
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import MLP
-from nelbo.objectives.elbo import ELBO, over_draws
+from nelbo.objectives.elbo import ELBO
 from nelbo.objectives.frozen import Frozen
 from nelbo.objectives.regularisers import Regulariser, Weight, Weighted
 from nelbo.registry import register
@@ -55,14 +55,18 @@ class FactorVAE(Objective):
         hidden: Sequence[int] | int = (256, 256, 256),
     ) -> None:
         super().__init__()
-        latent = max(int(group.stop) for group in model.groups.values())
-        network = MLP(latent, 1, hidden, activation="leaky-relu")
+        network = MLP(model.latent, 1, hidden, activation="leaky-relu")
         self.vae = ELBO(model, samples, regulariser=DensityRatio(network, gamma, beta))
         self.discriminator = Discriminator(network, model)
+        self.knows(model)
 
     @property
     def phases(self) -> Sequence[Phase]:
         return (self.vae, self.discriminator)
+
+    @property
+    def validated(self) -> Phase:
+        return self.vae
 
 
 @final
@@ -88,7 +92,7 @@ class DensityRatio(Regulariser):
     def forward(self, terms: Terms, kl: Tensor | None) -> Mapping[str, Weighted]:
         assert kl is not None
         logits: Tensor = self._logit(terms.z.flatten(0, 1)).view(terms.z.shape[:2])
-        return {"kl": (self.beta.value, kl), "total correlation": (self.gamma, over_draws(logits))}
+        return {"kl": (self.beta.value, kl), "total correlation": (self.gamma, terms.mean(logits))}
 
     def warm_up(self, share: float) -> Mapping[str, float]:
         return self.beta.move(share)

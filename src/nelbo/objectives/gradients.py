@@ -64,13 +64,13 @@ class DoublyReparameterised(Gradient):
     draw = Draw.STOPPED
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        slope, rise = bound.slopes(log_w.detach(), terms.log_r)
+        slope, rise = bound.slopes(log_w.detach())
         if terms.z.requires_grad:
             share = (1 - rise).unsqueeze(-1)
             terms.z.register_hook(lambda gradient: gradient * share)  # type: ignore[no-untyped-call]
         # The value is the bound's, the gradient that of sum_k c_k log w_k.
         linear = (slope * log_w).sum(0)
-        return bound(log_w.detach(), terms.log_r) + linear - linear.detach()
+        return bound(log_w.detach()) + linear - linear.detach()
 
 
 def check_draws(gradient: Gradient, model: Model) -> None:
@@ -80,17 +80,34 @@ def check_draws(gradient: Gradient, model: Model) -> None:
     ------
     CompositionError
         If it differentiates through draws that have no gradient, or holds the parameters of q constant inside log q,
-        and q cannot.
+        and q cannot; or if its form is one for draws of equal weight, and the model enumerates.
     """
-    if gradient.draw is not Draw.SCORE and not getattr(model, "is_reparameterised", True):
+    if isinstance(gradient, DoublyReparameterised):
+        needs_equal_weights("gradient=dreg", model)
+    if gradient.draw is not Draw.SCORE and not model.abilities.reparameterised:
         raise CompositionError(
             "a reparameterised gradient (pathwise, stl, dreg) needs draws of z that have one, but those of this "
             "posterior are discrete; give a score function, e.g. --objective elbo:samples=5,gradient=vimco (or nvil, "
             "reinforce-average, reinforce), or --objective reweighted-wake-sleep, or relax the latents: --posterior "
             "relaxed-bernoulli with --prior relaxed-bernoulli"
         )
-    if gradient.draw is Draw.STOPPED and not getattr(model, "can_stop", True):
+    if gradient.draw is Draw.STOPPED and not model.abilities.stoppable:
         raise CompositionError(
             "gradient=stl and gradient=dreg hold the parameters of q constant inside log q, which this posterior, with "
             "networks inside its maps, cannot; use gradient=pathwise, or e.g. --posterior planar"
+        )
+
+
+def needs_equal_weights(what: str, model: Model) -> None:
+    """Refuse a model that enumerates latents, whose draws have sample weights.
+
+    Raises
+    ------
+    CompositionError
+        The message names what takes draws of equal weight only.
+    """
+    if model.abilities.weighs_draws:
+        raise CompositionError(
+            f"{what} takes draws of equal weight, but this model enumerates latents and weighs them; use --objective "
+            "elbo or iwae as they are"
         )

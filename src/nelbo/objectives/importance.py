@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from typing import final
 
 import torch
-from torch import Tensor
 
-from nelbo.core import Batch, Bound, Gradient, Loss, Model, SinglePhase, Terms
+from nelbo.core import Batch, Bound, Gradient, Loss, Model, SinglePhase
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.objectives.bounds import ImportanceWeighted, MultiplyImportanceWeighted
-from nelbo.objectives.gradients import DoublyReparameterised, Pathwise, StickingTheLanding, check_draws
+from nelbo.objectives.gradients import (
+    DoublyReparameterised,
+    Pathwise,
+    StickingTheLanding,
+    check_draws,
+    needs_equal_weights,
+)
 from nelbo.objectives.regularisers import needs_density
 from nelbo.objectives.score import VIMCO
 from nelbo.registry import register
@@ -52,6 +56,8 @@ class ImportanceObjective(SinglePhase):
         if isinstance(gradient, VIMCO) and samples < 2:
             raise ConfigError("gradient=vimco needs 2 draws or more; give e.g. samples=5")
         bound(torch.zeros(samples, 1))  # refuses a number of draws that it cannot take
+        if isinstance(bound, MultiplyImportanceWeighted):
+            needs_equal_weights("multiply-iwae", model)
         if isinstance(gradient, DoublyReparameterised):
             bound.slopes(torch.zeros(samples, 1))
         self.model = model
@@ -63,7 +69,8 @@ class ImportanceObjective(SinglePhase):
     def forward(self, batch: Batch) -> Loss:
         terms = self.model.terms(batch, self.samples, self.gradient.draw)
         surrogate = self.gradient(self.bound, terms.log_weights, terms, batch)
-        return _loss(-surrogate, self.bound(terms.log_weights.detach(), terms.log_r), terms)
+        log_r = None if terms.log_r is None else terms.log_r.detach()
+        return terms.loss({"bound": -surrogate}, self.bound(terms.log_weights.detach(), log_r))
 
 
 @register("objective/piwae")
@@ -93,6 +100,7 @@ class PIWAE(SinglePhase):
         _needs_draws(samples)
         needs_density("an importance-weighted bound", model)
         check_draws(Pathwise(), model)
+        needs_equal_weights("piwae", model)
         self.model = model
         self.samples = samples
         self.bound = ImportanceWeighted()
@@ -108,7 +116,7 @@ class PIWAE(SinglePhase):
         joint = self.model.log_joint(batch, terms.z.detach())
         linear = (own * log_w).sum(0) + ((both - own) * joint).sum(0)
         value = self.bound(constant)
-        return _loss(-(value + linear - linear.detach()), value, terms)
+        return terms.loss({"bound": -(value + linear - linear.detach())}, value)
 
 
 def IWAE(model: Model, samples: int = 10, gradient: Gradient | None = None) -> ImportanceObjective:  # noqa: N802
@@ -119,8 +127,3 @@ def IWAE(model: Model, samples: int = 10, gradient: Gradient | None = None) -> I
 def _needs_draws(samples: int) -> None:
     if samples < 1:
         raise ConfigError(f"an importance-weighted bound needs 1 draw of z or more, but samples={samples} was given")
-
-
-def _loss(negative: Tensor, value: Tensor, terms: Terms) -> Loss:
-    parts = {"bound": negative, **terms.penalties}
-    return Loss(functools.reduce(torch.add, parts.values()).mean(), value, parts)

@@ -7,9 +7,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch, Draw, Loss, SinglePhase, Space
+from nelbo.core import Batch, Draw, Loss, Model, SinglePhase, Space
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.models.latent import LatentVariableModel
+from nelbo.objectives.bounds import ImportanceWeighted
 from nelbo.objectives.regularisers import needs_density
 from nelbo.registry import register
 from nelbo.samplers.hamiltonian import Target, transition
@@ -30,7 +30,7 @@ class MCEM(SinglePhase):
     Parameters
     ----------
     model
-        With latents that are real vectors.
+        With latents that are real vectors; or that enumerates them all, and then the E-step is exact.
     transitions
         Of a chain in one E-step. A chain forgets its start slowly: with few the fit is biased towards q.
     leapfrog
@@ -51,18 +51,18 @@ class MCEM(SinglePhase):
 
     log_step: Tensor
 
-    def __init__(
-        self, model: LatentVariableModel, transitions: int = 1, leapfrog: int = 10, acceptance: float = 0.9
-    ) -> None:
+    def __init__(self, model: Model, transitions: int = 1, leapfrog: int = 10, acceptance: float = 0.9) -> None:
         super().__init__()
         if transitions < 1 or leapfrog < 1:
             raise ConfigError(f"an E-step needs 1 transition of 1 leapfrog step or more, not {transitions}, {leapfrog}")
         if not 0 < acceptance < 1:
             raise ConfigError(f"the share of accepted proposals must be between 0 and 1, but {acceptance} was given")
         needs_density("Monte Carlo EM", model)
-        if model.prior.space is not Space.REAL:
+        spaces = {group.space for group in model.groups.values()}
+        self._enumerates = model.abilities.weighs_draws and Space.REAL not in spaces
+        if not self._enumerates and not model.is_real:
             raise CompositionError(
-                f"Monte Carlo EM moves latents that are real vectors, but these are {model.prior.space.value}; use "
+                f"Monte Carlo EM moves latents that are real vectors, but these are {model.space}; use "
                 "--objective wake-sleep, which takes any"
             )
         self.model = model
@@ -73,14 +73,19 @@ class MCEM(SinglePhase):
 
     def forward(self, batch: Batch) -> Loss:
         terms = self.model.terms(batch, draw=Draw.SCORE)
-        bound = terms.log_weights.detach().mean(0)
+        bound = terms.mean(terms.log_weights).detach()
         if not self.training:
-            return Loss(-bound.mean(), bound, {"bound": -bound})
+            return terms.loss({"bound": -bound}, bound)
+        if self._enumerates:
+            shares, _ = ImportanceWeighted().slopes(terms.log_weights.detach(), terms.log_r)
+            shares = shares.detach()  # p(z given x), all of it
+            joint = (shares * (terms.log_px + terms.log_pz_given)).sum(0)
+            recognition = (shares * terms.log_qz_given).sum(0)
+            return terms.loss({"joint": -joint, "recognition": -recognition}, bound)
         z = self._moved(batch, terms.z)
         joint = self.model.log_joint(batch, z)[0]
-        recognition: Tensor = self.model.encode(batch).log_prob(z)[0]
-        parts = {"joint": -joint, "recognition": -recognition}
-        return Loss(-(joint + recognition).mean(), bound, parts)
+        recognition = self.model.encode(batch).log_prob(z)[0]
+        return terms.loss({"joint": -joint, "recognition": -recognition}, bound)
 
     @torch.no_grad()
     def _moved(self, batch: Batch, start: Tensor) -> Tensor:

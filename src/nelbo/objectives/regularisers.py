@@ -155,7 +155,7 @@ class FreeBits(Regulariser):
                 "this estimate of it, is one number; give free-bits:groups=1, or parts with a closed form such as "
                 "--posterior gaussian --prior standard"
             )
-        mean = terms.kl.mean((1, 2))
+        mean = terms.rates.mean(1)
         if self.groups == 0:
             return mean
         if known % self.groups:
@@ -211,7 +211,7 @@ def needs_density(what: str, model: Model) -> None:
     CompositionError
         If its posterior has no density.
     """
-    if not getattr(model, "has_density", True):
+    if not model.abilities.density:
         raise CompositionError(
             f"{what} needs a posterior with a density, but this one is a point; use --objective autoencoder, or "
             "--posterior gaussian"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nelbo.core import Batch, Bound, Draw, Gradient, Terms
 from nelbo.errors import ConfigError
 from nelbo.networks.mlp import apply
+from nelbo.networks.reading import Reading
 from nelbo.registry import register
 
 
@@ -30,7 +31,7 @@ class Reinforce(Gradient):
     draw = Draw.SCORE
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        return bound(log_w, terms.log_r) + _score(bound.own(log_w.detach(), terms.log_r), terms)
+        return bound(log_w, terms.log_r) + _score(_own(bound, log_w, terms), terms)
 
 
 @register("gradient/reinforce-average")
@@ -55,7 +56,7 @@ class ReinforceAverage(Gradient):
         self.average = MovingAverage(decay)
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        signal = self.average.centred(bound.own(log_w.detach(), terms.log_r))
+        signal = self.average.centred(_own(bound, log_w, terms))
         return bound(log_w, terms.log_r) + _score(signal, terms)
 
 
@@ -73,6 +74,8 @@ class NVIL(Gradient):
         From x to one number.
     decay
         Of the moving average, 0 to 1.
+    reading
+        How the network reads x, as that of the posterior does.
 
     References
     ----------
@@ -82,14 +85,16 @@ class NVIL(Gradient):
 
     draw = Draw.SCORE
 
-    def __init__(self, network: nn.Module, decay: float = 0.9) -> None:
+    def __init__(self, network: nn.Module, decay: float = 0.9, reading: Reading | None = None) -> None:
         super().__init__()
         self.network = network
+        self.reading = reading
         self.average = MovingAverage(decay)
 
     def forward(self, bound: Bound, log_w: Tensor, terms: Terms, batch: Batch) -> Tensor:
-        predicted: Tensor = apply(self.network, batch.inputs, batch.context).squeeze(-1)
-        signal = self.average.centred(bound.own(log_w.detach(), terms.log_r) - predicted.detach())
+        x = batch.inputs if self.reading is None else self.reading(batch.inputs)
+        predicted = apply(self.network, x, batch.context).squeeze(-1)
+        signal = self.average.centred(_own(bound, log_w, terms) - predicted.detach())
         misfit = (signal + predicted.detach() - predicted).square().mean(0)
         return bound(log_w, terms.log_r) + _score(signal, terms) - (misfit - misfit.detach())
 
@@ -117,7 +122,8 @@ class VIMCO(Gradient):
         # [K, K, B]: in row k the k-th draw is replaced.
         replaced = constant.expand(draws, *constant.shape).clone()
         replaced.diagonal(dim1=0, dim2=1).copy_(others.transpose(0, 1))
-        without = torch.stack([bound(row, terms.log_r) for row in replaced])
+        log_r = None if terms.log_r is None else terms.log_r.detach()
+        without = torch.stack([bound(row, log_r) for row in replaced])
         return value + _score(value.detach() - without, terms)
 
 
@@ -139,6 +145,11 @@ class MovingAverage(nn.Module):
         if self.training:
             self.value = torch.lerp(signal.mean().to(self.value.dtype), self.value, self.decay)
         return result
+
+
+def _own(bound: Bound, log_w: Tensor, terms: Terms) -> Tensor:
+    """What of the bound each draw has a part in, [K, B], a constant."""
+    return bound.own(log_w.detach(), None if terms.log_r is None else terms.log_r.detach())
 
 
 def _score(signal: Tensor, terms: Terms) -> Tensor:

@@ -11,7 +11,6 @@ from torch import Tensor
 from nelbo.core import Terms
 from nelbo.distributions.factorised import Factorised
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.objectives.elbo import over_draws
 from nelbo.objectives.regularisers import Regulariser, Weight, Weighted
 from nelbo.registry import register
 
@@ -80,7 +79,7 @@ class TotalCorrelation(Regulariser):
         values = (terms.log_qz - joint, joint - product, product - terms.log_pz)
         weights = (self.alpha.value, self.beta.value, self.gamma.value)
         of = "" if self.estimator == "stratified" else " (weighted sampling)"
-        return {f"{name}{of}": (w, over_draws(v)) for name, w, v in zip(NAMES, weights, values, strict=True)}
+        return {f"{name}{of}": (w, terms.mean(v)) for name, w, v in zip(NAMES, weights, values, strict=True)}
 
     def warm_up(self, share: float) -> Mapping[str, float]:
         return {**self.alpha.move(share), **self.beta.move(share), **self.gamma.move(share)}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nelbo.core import Batch, Draw, Loss, SinglePhase
+from nelbo.core import Batch, Draw, Loss, Model, SinglePhase
 from nelbo.errors import ConfigError
-from nelbo.models.latent import LatentVariableModel
 from nelbo.objectives.bounds import ImportanceWeighted
 from nelbo.objectives.regularisers import needs_density
 from nelbo.registry import register
@@ -34,8 +30,6 @@ class WakeSleep(SinglePhase):
         Emits `Terms`.
     samples
         Draws of z a datum in the wake phase, and dreams a datum in the sleep phase.
-    reading
-        How the posterior reads x, where it is scaled.
 
     References
     ----------
@@ -43,25 +37,22 @@ class WakeSleep(SinglePhase):
     (2013), Auto-encoding variational Bayes, arXiv:1312.6114, section 5.
     """
 
-    def __init__(self, model: LatentVariableModel, samples: int = 1, reading: nn.Module | None = None) -> None:
+    def __init__(self, model: Model, samples: int = 1) -> None:
         super().__init__()
         _check("wake-sleep", model, samples)
-        if not any(parameter.requires_grad for parameter in model.prior.parameters()):
+        if not model.sides().prior_learns:
             self.may_be_constant = frozenset({"kl"})  # q is as it is, and so is the prior
         self.model = model
         self.samples = samples
-        self.reading = reading
 
     def forward(self, batch: Batch) -> Loss:
         terms = self.model.terms(batch, self.samples, Draw.SCORE)
-        log_px, log_w = terms.log_px.mean(0), terms.log_weights
-        if terms.log_qz is None or terms.log_pz is None:
-            raise ValueError("these terms hold no densities")
-        kl = (terms.log_qz.detach() - terms.log_pz).mean(0)
-        parts = {"likelihood": -log_px, "kl": kl}
+        terms = terms.weighted_as_constants()
+        kl = terms.mean(terms.log_qz_given.detach() - terms.log_pz_given)
+        parts = {"likelihood": -terms.mean(terms.log_px), "kl": kl}
         if self.training:
-            parts["sleep"] = dreamt(self.model, batch, self.samples, self.reading)
-        return _loss(parts, log_w.detach().mean(0))
+            parts["sleep"] = dreamt(self.model, batch, self.samples)
+        return terms.loss(parts, terms.mean(terms.log_weights))
 
 
 @register("objective/reweighted-wake-sleep")
@@ -81,17 +72,13 @@ class ReweightedWakeSleep(SinglePhase):
         K, the number of draws of z a datum; as many dreams a datum.
     sleep
         Share of the sleep phase in the loss of q, 0 (wake phase alone) to 1.
-    reading
-        How the posterior reads x, where it is scaled.
 
     References
     ----------
     Bornschein and Bengio (2015), Reweighted wake-sleep, arXiv:1406.2751, section 2.2 to 2.4.
     """
 
-    def __init__(
-        self, model: LatentVariableModel, samples: int = 10, sleep: float = 0.5, reading: nn.Module | None = None
-    ) -> None:
+    def __init__(self, model: Model, samples: int = 10, sleep: float = 0.5) -> None:
         super().__init__()
         _check("reweighted wake-sleep", model, samples)
         if not 0 <= sleep <= 1:
@@ -99,43 +86,33 @@ class ReweightedWakeSleep(SinglePhase):
         self.model = model
         self.samples = samples
         self.sleep = sleep
-        self.reading = reading
 
     def forward(self, batch: Batch) -> Loss:
-        terms = self.model.terms(batch, self.samples, Draw.SCORE)
-        if terms.log_qz is None or terms.log_pz is None:
-            raise ValueError("these terms hold no densities")
+        terms = self.model.terms(batch, self.samples, Draw.SCORE).weighted_as_constants()
         bound = ImportanceWeighted()
         log_w = terms.log_weights.detach()
-        weights, _ = bound.slopes(log_w)
-        value = bound(log_w)
-        joint = (weights * (terms.log_px + terms.log_pz)).sum(0)
+        weights, _ = bound.slopes(log_w, terms.log_r)
+        value = bound(log_w, terms.log_r)
+        joint = (weights * (terms.log_px + terms.log_pz_given)).sum(0)
         parts = {"bound": -(value + joint - joint.detach())}
         if self.training and self.sleep < 1:
-            parts["wake"] = -(1 - self.sleep) * (weights * terms.log_qz).sum(0)
+            parts["wake"] = -(1 - self.sleep) * (weights * terms.log_qz_given).sum(0)
         if self.training and self.sleep > 0:
-            parts["sleep"] = self.sleep * dreamt(self.model, batch, self.samples, self.reading)
-        return _loss(parts, value)
+            parts["sleep"] = self.sleep * dreamt(self.model, batch, self.samples)
+        return terms.loss(parts, value)
 
 
-def dreamt(model: LatentVariableModel, batch: Batch, samples: int, reading: nn.Module | None) -> Tensor:
+def dreamt(model: Model, batch: Batch, samples: int) -> Tensor:
     """-log q(z given x) at z, x ~ p(x, z), the mean over dreams of each datum's context, [B] in nats."""
-    rows = samples * len(batch)
     context = None if batch.context is None else batch.context.repeat(samples, 1)
     with torch.no_grad():
-        p = model.prior(context, model.posterior)
-        z = p.sample() if p.batch_shape else p.sample(torch.Size((rows,)))
+        z = model.sample_latents(samples * len(batch), context)
         x = model.decode(z, context).sample()
-        dream = replace(Batch(x), x_in=None if reading is None else reading(x), context=context)
-    surprise: Tensor = -model.encode(dream).log_prob(z)
+    surprise: Tensor = -model.encode(Batch(x, context=context)).log_prob(z)
     return surprise.view(samples, -1).mean(0)
 
 
-def _check(what: str, model: LatentVariableModel, samples: int) -> None:
+def _check(what: str, model: Model, samples: int) -> None:
     if samples < 1:
         raise ConfigError(f"{what} needs 1 draw of z or more, but samples={samples} was given")
     needs_density(what, model)
-
-
-def _loss(parts: Mapping[str, Tensor], value: Tensor) -> Loss:
-    return Loss(functools.reduce(torch.add, parts.values()).mean(), value, parts)

@@ -11,15 +11,12 @@ from typing import final
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from nelbo.core import Batch, Model, Space
 from nelbo.data import evenly, one_hot
-from nelbo.distributions.kl import rate
 from nelbo.distributions.normal import StandardNormal
 from nelbo.doctor.wording import plain
 from nelbo.inputs import batches_of
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
 from nelbo.train.job import Job
 
@@ -61,14 +58,7 @@ class Views:
     @property
     def has_standard_prior(self) -> bool:
         """Whether p(z) is a standard normal, of which any projection is one too."""
-        if not isinstance(self.model, LatentVariableModel):
-            return False
-        return isinstance(self.model.prior(self._contexts(1), self.model.posterior), StandardNormal)
-
-    @property
-    def space(self) -> Space:
-        """What the latents are."""
-        return self.model.prior.space if isinstance(self.model, LatentVariableModel) else Space.REAL
+        return isinstance(self.model.prior_of(self._contexts(1)), StandardNormal)
 
     def some_rows(self, part: str, most: int) -> Tensor:
         """Row numbers of a part of the split, evenly spaced."""
@@ -84,10 +74,10 @@ class Views:
         means, spreads, rates, labels, contexts = [], [], [], [], []
         for batch in self._batches(rows):
             q = self.model.encode(batch)
-            means.append(q.mean)
+            means.append(self.model.point(batch))
             spreads.append(q.stddev)
-            kl = self._rate(q, batch.context)
-            rates += [] if kl is None or len(kl) != q.event_shape[0] else [kl.double()]
+            kl = torch.cat([*self.model.rates(q, batch.context).values(), means[-1].new_empty(0, len(batch))])
+            rates += [kl.double()] if len(kl) == self.model.latent else []  # one for each latent
             labels += [] if batch.label is None else [batch.label]
             contexts += [] if batch.context is None else [batch.context]
         return Encoded(
@@ -104,7 +94,7 @@ class Views:
         seen, made = [], []
         for batch in self._batches(rows):
             seen.append(self._inverse(batch.x))
-            made.append(self._inverse(self.model.decode(self.model.encode(batch).mean, batch.context).mean))
+            made.append(self._inverse(self.model.decode(self.model.point(batch), batch.context).mean))
         return torch.cat(seen), torch.cat(made)
 
     @torch.inference_mode()
@@ -127,7 +117,7 @@ class Views:
     def walks(self, encoded: Encoded, steps: int) -> tuple[Tensor, str]:
         """Values of each latent from low to high, [steps, D], and from where to where in words."""
         share = torch.linspace(0, 1, steps).unsqueeze(-1)
-        if self.space is not Space.REAL:  # some standard deviations away there may be no such latent
+        if not self.model.is_real:  # some standard deviations away there may be no such latent
             low, high = torch.quantile(encoded.mean, torch.tensor([0.01, 0.99]), 0)
             return low + share * (high - low), "from the lowest to the highest percent of the encoded test rows"
         spread = torch.nan_to_num(encoded.spread, posinf=0.0)  # tails too heavy for a variance
@@ -139,11 +129,12 @@ class Views:
     def traverse(self, start: Tensor, latent: int, values: Tensor, context: Tensor | None = None) -> Tensor:
         """Means of p(x given z) as one latent of z [D] takes some values and the others, and the context [C], stay.
 
-        On the simplex the others stay in proportion.
+        On the simplex the others of its group stay in proportion.
         """
         z = start.repeat(len(values), 1)
-        if self.space is Space.SIMPLEX:
-            z = z * ((1 - values) / (1 - start[latent]).clamp(min=1e-6)).unsqueeze(-1)
+        for group in self.model.groups.values():
+            if group.space is Space.SIMPLEX and group.dims.start <= latent < group.dims.stop:
+                z[:, group.dims] *= ((1 - values) / (1 - start[latent]).clamp(min=1e-6)).unsqueeze(-1)
         z[:, latent] = values
         given = None if context is None else context.expand(len(values), -1)
         return self._inverse(self.model.decode(z, given).mean)
@@ -156,11 +147,6 @@ class Views:
         rows = self.job.split.train
         places = torch.linspace(0, len(rows) - 1, n).round().long()
         return one_hot(label[rows[places]].sort().values, spec.context)
-
-    def _rate(self, q: Distribution, context: Tensor | None) -> Tensor | None:
-        if not isinstance(self.model, LatentVariableModel):
-            return None
-        return rate(q, self.model.prior(context, self.model.posterior))
 
     def _inverse(self, x: Tensor) -> Tensor:
         return self.job.transform.inverse(x).float()

@@ -8,7 +8,7 @@ from typing import Any
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 
 TRAIN_BOUND = {2: 817.0, 10: 1243.0, 20: 1312.0}  # an independent implementation, random split, one seed
 SHARE = 0.05
@@ -41,7 +41,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
             for part in ("train", "test"):
                 name = f"{part} bound, Nz = {latent}, {how} split"
                 batches = job.batches(part, batch_size=500).fixed()
-                estimate = importance_log_likelihood(model_of(objective).eval(), batches, DRAWS)
+                estimate = importance_log_likelihood(objective.model.eval(), batches, DRAWS)
                 figures[name] = float(estimate.bound.mean()) + job.spec.dim * math.log(255)
                 say(f"{name}: {figures[name]:.1f}")
     return figures

@@ -8,7 +8,6 @@ from typing import Any
 
 from nelbo.data import evenly
 from nelbo.evaluate import Annealing, annealed_log_likelihood
-from nelbo.evaluate.evaluation import latent_model
 from nelbo.evaluate.posterior_draws import Chains, posterior_log_likelihood
 from nelbo.inputs import batches_of
 from nelbo.reproduce.altosaar import passing
@@ -76,10 +75,10 @@ def _curve(job: Job) -> dict[str, float]:
     for step, model in passing(job, STEPS):
         for part in ("train", "test"):
             batches = batches_of(job, rows=evenly(getattr(job.split, part), ROWS))
-            estimate = posterior_log_likelihood(latent_model(model), batches.fixed(), CHAINS)
+            estimate = posterior_log_likelihood(model, batches.fixed(), CHAINS)
             found[f"{part} {step}"] = float(estimate.log_likelihood.mean())
             if step == STEPS[-1]:
-                annealed = annealed_log_likelihood(latent_model(model), batches.fixed(), ANNEALING)
+                annealed = annealed_log_likelihood(model, batches.fixed(), ANNEALING)
                 found[f"{part} annealed"] = float(annealed.log_likelihood.mean())
     return found
 

@@ -13,7 +13,7 @@ from nelbo.inputs import batches_of
 from nelbo.noise import apart
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, make_trainer, model_of, prepare, threads
+from nelbo.train.job import Job, make_trainer, prepare, threads
 
 PLAIN_LOOP = {5_000: -105.8, 10_000: -101.7, 20_000: -97.7}  # a plain loop, same network and data
 PUBLISHED = {5_000: -107.01, 10_000: -102.62, 20_000: -100.04}  # another framework
@@ -54,7 +54,7 @@ def passing(job: Job, at: Collection[int]) -> Iterator[tuple[int, Model]]:
         torch.manual_seed(job.settings.seed + 1)  # as `train` does
         for step in trainer.walk():
             if step in at:
-                yield step, model_of(trainer.objective).eval()
+                yield step, trainer.objective.model.eval()
                 trainer.objective.train()
             if step >= max(at):
                 return

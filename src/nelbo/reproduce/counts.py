@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ from nelbo.data import Data, load, split
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.likelihoods import DiscretizedLogNormalLikelihood, GaussianLikelihood
-from nelbo.models.latent import LatentVariableModel
+from nelbo.registry import build
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 
 GENES = 500
 DRAWS = 200
@@ -57,7 +57,7 @@ def compare(settings: dict[str, Any], data: Data, say: Say, genes: int = GENES, 
         if not torch.equal(job.split.test, parts.test):
             raise RuntimeError("the rows held out are not those that the choice of genes left aside")
         objective, state, _ = train(job)
-        model, job = scored_by_mass(model_of(objective), job)
+        model, job = scored_by_mass(objective.model, job)
         estimate = importance_log_likelihood(model.eval(), job.batches("test", batch_size=500).fixed(), draws)
         scores[name] = estimate.log_likelihood
         figures |= {
@@ -85,10 +85,9 @@ def most_variable(data: Data, rows: Tensor, genes: int) -> Data:
 
 def scored_by_mass(model: Model, job: Job) -> tuple[Model, Job]:
     """The model and the job that give masses: a Gaussian of log(1 + x) keeps its weights and is read by intervals."""
-    fitted = cast("LatentVariableModel", model)
-    if not isinstance(fitted.likelihood, GaussianLikelihood):
+    gaussian = model.get_submodule("likelihood")
+    if not isinstance(gaussian, GaussianLikelihood):
         return model, job
-    gaussian = fitted.likelihood
     part = DiscretizedLogNormalLikelihood(
         gaussian.network, job.spec.event_shape, "dimension", _listed(gaussian.shift), _listed(gaussian.scale),
         job.settings.min_log_variance,
@@ -96,7 +95,9 @@ def scored_by_mass(model: Model, job: Job) -> tuple[Model, Job]:
     with torch.no_grad():
         part.get_parameter("dispersion.learned.raw").copy_(gaussian.get_parameter("raw_log_variance.raw"))
     reads = prepare(job.settings.model_copy(update={"transform": "none", "likelihood": "poisson", **READS}), job.data)
-    return LatentVariableModel(fitted.prior, fitted.posterior, part), reads
+    mass = build(reads.objective_spec["model"])  # for its reading, of counts
+    mass.prior, mass.posterior, mass.likelihood = model.get_submodule("prior"), model.get_submodule("posterior"), part
+    return mass, reads
 
 
 def _listed(values: Tensor) -> list[float]:

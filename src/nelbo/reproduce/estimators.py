@@ -7,14 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.data import evenly
 from nelbo.evaluate import Annealing, annealed_log_likelihood, bidirectional_log_likelihood, importance_log_likelihood
 from nelbo.evaluate.annealing import simulate
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.pareto import RELIABLE
 from nelbo.inputs import batches_of
-from nelbo.models.latent import LatentVariableModel
 from nelbo.reproduce import iwae
 from nelbo.reproduce.kept import trained
 from nelbo.reproduce.record import Figure, Reproduction, Say
@@ -73,7 +72,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     return figures
 
 
-def _simulated(model: LatentVariableModel, batches: Iterable[Batch], seed: int) -> list[tuple[Batch, Tensor]]:
+def _simulated(model: Model, batches: Iterable[Batch], seed: int) -> list[tuple[Batch, Tensor]]:
     """Images of the model's own and their latents, as many as there are rows."""
     return [(Batch(x), z) for z, x in (simulate(model, batch, seed + place) for place, batch in enumerate(batches))]
 

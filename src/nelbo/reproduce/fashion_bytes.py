@@ -9,7 +9,7 @@ from nelbo.core import Model
 from nelbo.evaluate import baselines, importance_log_likelihood
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, dry_run, model_of, prepare, train
+from nelbo.train.job import Job, dry_run, prepare, train
 
 BUDGET = 180.0  # seconds of training for each network
 DRAWS = 10
@@ -36,7 +36,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
         epochs = max(1, round(BUDGET / per_epoch))
         timed = job.settings.model_copy(update={"epochs": epochs, "patience": epochs})
         objective, state, _ = train(Job(timed, job.data, job.split, job.transform, job.spec, job.objective_spec))
-        model = model_of(objective).eval()
+        model = objective.model.eval()
         figures |= _figures_of(name, model, job)
         figures |= {
             f"{name}: parameters": float(_size(objective)),

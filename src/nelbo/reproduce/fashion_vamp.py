@@ -9,7 +9,7 @@ from nelbo.evaluate import Estimate, importance_log_likelihood
 from nelbo.inputs import batches_of
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 
 BOUND, LOG_LIKELIHOOD = -236.6, -232.6  # a plain loop at 50 epochs, standard prior
 TOLERANCE = 1.5
@@ -39,7 +39,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
         job = prepare(resolve(SETTINGS, {"prior": prior, "seed": seed}))
         objective, state, _ = train(job)
         held_out = batches_of(job, rows=job.split.test[:ROWS])
-        found[name] = importance_log_likelihood(model_of(objective).eval(), held_out.fixed(), SAMPLES)
+        found[name] = importance_log_likelihood(objective.model.eval(), held_out.fixed(), SAMPLES)
         figures |= {
             f"{name} prior: bound": float(found[name].bound.mean()),
             f"{name} prior: log-likelihood": float(found[name].log_likelihood.mean()),

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nelbo.core import Batch, Gradient
-from nelbo.models.latent import LatentVariableModel
+from nelbo.core import Batch, Gradient, Model
 from nelbo.networks import MLP
 from nelbo.noise import own_noise
 from nelbo.objectives import (
@@ -28,7 +27,7 @@ from nelbo.objectives.elbo import KLEstimator
 from nelbo.reproduce.altosaar import passing
 from nelbo.reproduce.record import Chart, Figure, Reproduction, Say, point
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 
 DRAWS = (2, 5, 20)  # of z a datum: the leave-one-out baseline needs two
 SHOWN = 5  # draws in the table
@@ -95,7 +94,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     return figures
 
 
-def gradient_variances(objective: ELBO, model: LatentVariableModel, batch: Batch) -> dict[str, float]:
+def gradient_variances(objective: ELBO, model: Model, batch: Batch) -> dict[str, float]:
     """The variance over draws of z, summed over the parameters of each group, of the gradient of the batch's loss."""
     objective.eval()  # moving averages stand still
     groups = {group: list(model.get_submodule(path).parameters()) for group, path in GROUPS.items()}
@@ -112,17 +111,17 @@ def gradient_variances(objective: ELBO, model: LatentVariableModel, batch: Batch
     return {group: sum(itertools.islice(total, len(own))) for group, own in groups.items()}
 
 
-def _states(job: Job) -> Iterator[tuple[str, LatentVariableModel]]:
+def _states(job: Job) -> Iterator[tuple[str, Model]]:
     """The model as it starts, and as training leaves it."""
-    start = model_of(job.build())
-    assert isinstance(start, LatentVariableModel)
+    start = job.build().model
+    assert isinstance(start, Model)
     yield "at the start", start
     for _, model in passing(job, (STEPS,)):
-        assert isinstance(model, LatentVariableModel)
+        assert isinstance(model, Model)
         yield "after training", model
 
 
-def _settled(model: LatentVariableModel, job: Job, name: str, draws: int) -> ELBO:
+def _settled(model: Model, job: Job, name: str, draws: int) -> ELBO:
     """The objective with this estimator, its baseline learnt for the model as it stands."""
     if name in PATHWISE:
         gradient, kl = PATHWISE[name]

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
-from nelbo.models.latent import LatentVariableModel
+from nelbo.core import Model
 from nelbo.reproduce.record import code, commit
 from nelbo.storage import read_json, write_json
-from nelbo.train.job import Job, model_of, train
+from nelbo.train.job import Job, train
 
 RUNS = Path("runs/reproduce")
 
 
-def trained(name: str, job: Job) -> LatentVariableModel:
+def trained(name: str, job: Job) -> Model:
     """The model of a job in evaluation mode, trained to the end from the last epoch that its checkpoint holds.
 
     A checkpoint is of these settings and this code alone; code that is not committed leaves none.
@@ -23,7 +22,7 @@ def trained(name: str, job: Job) -> LatentVariableModel:
     file = _file(name, job, "json")
     folder = None if file is None else file.with_suffix("")
     objective, _, _ = train(job, checkpoints=folder, resume=True)
-    return cast("LatentVariableModel", model_of(objective)).eval()
+    return objective.model.eval()
 
 
 def remembered(name: str, job: Job, measure: Callable[[], dict[str, float]]) -> dict[str, float]:

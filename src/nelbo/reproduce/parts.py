@@ -7,31 +7,31 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from nelbo.core import Model
 from nelbo.errors import ConfigError
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.models.latent import LatentVariableModel
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 
 DRAWS = 500
 
-Score = Callable[[LatentVariableModel, Job], Tensor]  # [N] over the test rows, higher is better
+Score = Callable[[Model, Job], Tensor]  # [N] over the test rows, higher is better
 
 
-def log_likelihood(model: LatentVariableModel, job: Job) -> Tensor:
+def log_likelihood(model: Model, job: Job) -> Tensor:
     """Importance-sampled log p(x) of each test row, nats."""
     batches = job.batches("test", batch_size=500).fixed()
     return importance_log_likelihood(model, batches, DRAWS).log_likelihood.double()
 
 
 @torch.inference_mode()
-def reconstruction(model: LatentVariableModel, job: Job) -> Tensor:
+def reconstruction(model: Model, job: Job) -> Tensor:
     """-100 times the squared error of each test row's reconstruction, over the variance of the test rows in all."""
     squares, rows = [], []
     for batch in job.batches("test", batch_size=500).fixed():
@@ -65,7 +65,7 @@ class Contest:
         settings = {**self.settings, **own, "seed": seed}
         job = prepare(resolve({**settings, "source": str(place(settings["source"]))}))
         objective, _, _ = train(job)
-        return SCORES[self.score](cast("LatentVariableModel", model_of(objective)).eval(), job)
+        return SCORES[self.score](objective.model.eval(), job)
 
     def gain(self, seed: int) -> Tensor:
         """Part less default, of each test row."""

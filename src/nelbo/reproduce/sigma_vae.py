@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from typing import Any
 
 import torch
 
+from nelbo.core import Model
 from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare, train
+from nelbo.train.job import prepare, train
 
 DRAWS = 100
 SHARE = 0.01
@@ -36,7 +36,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     for sigma in ("unit", "shared", "optimal"):
         job = prepare(resolve(SETTINGS, {"likelihood": f"gaussian:sigma={sigma}", "seed": seed}))
         objective, _, _ = train(job)
-        model = cast("LatentVariableModel", model_of(objective)).eval()
+        model = objective.model.eval()
         estimate = importance_log_likelihood(model, job.batches("test", batch_size=500).fixed(), DRAWS)
         per_unit = job.spec.dim * math.log(255)  # x/255 instead of x: the density gains log 255 a dimension
         figures[f"log-likelihood, {sigma} variance"] = float(estimate.log_likelihood.mean()) + per_unit
@@ -52,7 +52,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     return figures
 
 
-def learned_variance(model: LatentVariableModel) -> float:
+def learned_variance(model: Model) -> float:
     """sigma^2 in units of [0, 1], of a model with one for all cells."""
     with torch.no_grad():
         px = model.decode(torch.zeros(1, model.latent))
@@ -60,7 +60,7 @@ def learned_variance(model: LatentVariableModel) -> float:
 
 
 @torch.no_grad()
-def mean_square_residual(model: LatentVariableModel, batches: Batches) -> float:
+def mean_square_residual(model: Model, batches: Batches) -> float:
     """Mean over rows, cells and one draw of z of (x - mean(z))^2, in units of [0, 1]."""
     total, cells = 0.0, 0
     with own_noise():

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nelbo.core import Model
 from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.inputs import batches_of
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import own_noise
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare, train
+from nelbo.train.job import Job, prepare, train
 
 NEIGHBOURS = {3: (28.4, 9.34), 5: (20.96, 8.65), 10: (15.33, 8.90)}  # k -> error % published: Gaussian, sticks
 PUBLISHED = {"Gaussian": -93.93, "sticks": -98.01}
@@ -44,7 +44,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     for name, parts in MODELS.items():
         job = prepare(resolve(SETTINGS, parts, {"seed": seed}))
         objective, state, _ = train(job)
-        model = cast("LatentVariableModel", model_of(objective)).eval()
+        model = objective.model.eval()
         estimate = importance_log_likelihood(model, job.batches("test", batch_size=500).fixed(), DRAWS)
         figures[f"{name}: log-likelihood"] = float(estimate.log_likelihood.mean())
         for how, mean in (("draws", False), ("means", True)):
@@ -65,7 +65,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     return figures
 
 
-def neighbour_errors(model: LatentVariableModel, job: Job, mean: bool) -> dict[int, float]:
+def neighbour_errors(model: Model, job: Job, mean: bool) -> dict[int, float]:
     """Error in % of test rows by the majority of their k nearest training rows, Euclidean in what the decoder reads.
 
     It reads the posterior mean of each row, or one draw.
@@ -83,13 +83,13 @@ def neighbour_errors(model: LatentVariableModel, job: Job, mean: bool) -> dict[i
 
 
 @torch.inference_mode()
-def codes(model: LatentVariableModel, batches: Batches, mean: bool = True) -> npt.NDArray[np.float32]:
+def codes(model: Model, batches: Batches, mean: bool = True) -> npt.NDArray[np.float32]:
     """What the decoder reads of the posterior mean, or of one draw, [N, D]."""
     found = []
     with own_noise():
         for batch in batches.fixed():
             q = model.encode(batch)
-            found.append(model.prior.code(q.mean if mean else q.sample()))
+            found.append(model.code(q.mean if mean else q.sample()))
     return torch.cat(found).cpu().numpy()
 
 

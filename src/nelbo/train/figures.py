@@ -10,9 +10,8 @@ import psutil
 import torch
 from torch import nn
 
-from nelbo.core import Batch, Loss, Phase
+from nelbo.core import Batch, Loss, Model, Phase
 from nelbo.models.activity import distortion, summarise_latents
-from nelbo.models.latent import LatentVariableModel
 from nelbo.train.monitor import MAIN, Ledger
 
 LATENT_ROWS = 500  # that the latents are summarised over
@@ -51,8 +50,16 @@ def groups_of(phase: Phase) -> Groups:
     Those of another phase than the first bear its name, as its figures do.
     """
     groups: dict[str, list[nn.Parameter]] = {}
+    models = [child for child in phase.children() if isinstance(child, Model)]
+    parts = {
+        id(parameter): part
+        for model in models
+        for part, modules in model.sides().by_part.items()
+        for module in modules
+        for parameter in module.parameters()
+    }
     for name, parameter in phase.named_parameters():
-        part = name.removeprefix("model.").partition(".")[0]
+        part = parts.get(id(parameter), name.removeprefix("model.").partition(".")[0])
         groups.setdefault(part if phase.name == MAIN else f"{phase.name}: {part}", []).append(parameter)
     return groups
 
@@ -90,7 +97,7 @@ class LatentWatch:
         Steps in an epoch; where they are few, not every epoch is looked at.
     """
 
-    def __init__(self, model: LatentVariableModel, batches: Sequence[Batch], steps: int) -> None:
+    def __init__(self, model: Model, batches: Sequence[Batch], steps: int) -> None:
         self._model = model
         self._batches = batches
         self._every = max(1, math.ceil(LATENT_STEPS / steps))

@@ -21,7 +21,6 @@ from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, e
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import apart, own_noise
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
@@ -193,8 +192,8 @@ def make_trainer(
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
     kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints)
-    paint = None if painter is None else functools.partial(painter, model_of(objective))
-    latents = _latent_watch(job, objective, len(batches), engine.device)
+    paint = None if painter is None else functools.partial(painter, objective.model)
+    latents = _latent_watch(job, objective.model, len(batches), engine.device)
     return Trainer(objective, batches, held_out, plan, engine, kept, listeners, latents, paint)
 
 
@@ -205,11 +204,8 @@ def _images(text: str | None) -> Rhythm | None:
     return rhythm
 
 
-def _latent_watch(job: Job, objective: Objective, steps: int, device: torch.device) -> LatentWatch | None:
-    """For a model that has one prior and one posterior; the rows are held out where any are."""
-    model = dict(objective.phases[0].named_children()).get("model")
-    if not isinstance(model, LatentVariableModel):
-        return None
+def _latent_watch(job: Job, model: Model, steps: int, device: torch.device) -> LatentWatch:
+    """Looks at rows that are held out, where any are."""
     part = "validation" if len(job.split.validation) else "train"
     rows = evenly(getattr(job.split, part), LATENT_ROWS)
     batches = job.batches(part, rows=rows, batch_size=LATENT_ROWS).fixed()
@@ -224,12 +220,6 @@ def _try(objective: Objective, batch: Batch) -> None:
         for phase in objective.phases:
             phase(batch)
     objective.train()
-
-
-def model_of(objective: Objective) -> Model:
-    """The model an objective fits."""
-    model: Model = objective.phases[0].get_submodule("model")  # type: ignore[assignment]
-    return model
 
 
 @dataclass(frozen=True)

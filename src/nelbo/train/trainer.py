@@ -91,7 +91,8 @@ class Trainer:
     objective
         What is minimised; it is trained in place.
     train, validation
-        Batches; the order is a function of (seed, epoch). Without validation the last weights are kept.
+        Batches; the order is a function of (seed, epoch). Without validation, or a phase of the objective that is
+        validated, the last weights are kept.
     plan, engine
         How long, and where.
     checkpoints
@@ -118,7 +119,7 @@ class Trainer:
     ) -> None:
         self.objective = objective
         self.batches = train
-        self.validation = validation
+        self.validation = None if objective.validated is None else validation
         self.plan = plan
         self.listeners = listeners
         self._watchers = [listener for listener in listeners if isinstance(listener, Watcher)]
@@ -127,6 +128,7 @@ class Trainer:
         self._device = engine.device
         self._steppers = [Stepper.of(phase, plan, engine) for phase in objective.phases]
         self._main = self._steppers[0]
+        self._validated = next((s for s in self._steppers if s.phase is objective.validated), self._main)
         trained = [p for stepper in self._steppers for p in stepper.trained]
         self._average = None if plan.average is None else MovingAverage(trained, plan.average)
         self._latents = latents
@@ -323,7 +325,7 @@ class Trainer:
         ledger = Ledger()
         with own_noise(device=self._device), torch.no_grad():
             for batch in self.validation.fixed():
-                ledger.add(self._main.forward(batch), len(batch))
+                ledger.add(self._validated.forward(batch), len(batch))
         return ledger.summary()
 
     def _is_best(self, loss: float | None, settled: bool) -> bool:

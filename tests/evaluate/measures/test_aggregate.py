@@ -25,7 +25,7 @@ from nelbo.posteriors import GaussianPosterior
 from nelbo.priors import StandardNormalPrior
 from nelbo.registry import registered
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import CASES, SMALL, Case, rows_of
 
 INFORMATION, MARGINAL = "mutual_information", "marginal_kl"
@@ -176,7 +176,7 @@ def test_the_rate_is_the_sum_of_its_parts_for_every_posterior(name: str) -> None
 
 def trained(data: str = "real", **settings: object) -> tuple[Job, LatentVariableModel]:
     job = prepare(resolve({**SMALL, **settings}), rows_of(data, "condition" in settings))
-    return job, cast("LatentVariableModel", model_of(job.build())).eval()
+    return job, cast("LatentVariableModel", job.build().model).eval()
 
 
 def found_by(text: str, **settings: object) -> Finding:

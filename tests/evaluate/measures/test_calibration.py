@@ -16,7 +16,7 @@ from nelbo.evaluate.measure import Finding, Subject, measure
 from nelbo.evaluate.measures.calibration import FIT, Calibration
 from nelbo.evaluate.ranks import AS_EXPECTED
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare
+from nelbo.train.job import prepare
 from zoo import CASES, SMALL, Case, rows_of
 
 JOB = prepare(resolve({**SMALL, "scaling": "none", "network": "linear"}), rows_of("real"))  # six columns
@@ -97,7 +97,7 @@ def named(name: str) -> Case:
 )  # fmt: skip
 def test_codes_that_the_decoder_ignores_have_the_prior_for_posterior(pair: str, raw: Raw, wrong: Raw) -> None:
     case = named(pair)
-    model = model_of(case.objective())
+    model = case.objective().model
     with torch.no_grad():
         for part in ("posterior", "likelihood"):
             for weight in model.get_submodule(f"{part}.network").parameters():
@@ -113,7 +113,7 @@ def test_codes_that_the_decoder_ignores_have_the_prior_for_posterior(pair: str, 
 
 def test_a_model_that_reads_labels_is_given_those_of_the_rows() -> None:
     case = named("label-conditional-mixed")
-    assert measure(case.job, model_of(case.objective()), [FEW], "all")[FEW].figures["n"] == 400
+    assert measure(case.job, case.objective().model, [FEW], "all")[FEW].figures["n"] == 400
 
 
 def test_progress_is_told_of_every_row_once() -> None:
@@ -127,7 +127,7 @@ def test_an_autoencoder_is_refused() -> None:
     settings = {**SMALL, "posterior": "delta", "objective": "autoencoder"}
     job = prepare(resolve(settings), rows_of("real"))
     with pytest.raises(CompositionError, match="this q is a point; train with --posterior gaussian"):
-        measure(job, model_of(job.build()), ["calibration"], "all")
+        measure(job, job.build().model, ["calibration"], "all")
 
 
 def test_draws_that_are_not_finite_are_left_out_and_refused_where_nothing_is_left() -> None:

@@ -19,7 +19,7 @@ from nelbo.evaluate.measure import measure
 from nelbo.evaluate.measures.disentanglement import _half, _Known
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import SMALL
 
 NAME = "disentanglement:repeats=2"
@@ -40,7 +40,7 @@ def job_of(data: Data, **settings: Any) -> Job:
 
 def reading(job: Job, columns: Sequence[Sequence[float]]) -> LatentVariableModel:
     """A model whose posterior means are these sums of the columns of the data."""
-    model = cast("LatentVariableModel", model_of(job.build())).eval()
+    model = cast("LatentVariableModel", job.build().model).eval()
     weight = torch.zeros(job.settings.latent, 4)
     for latent, column in enumerate(columns):
         weight[latent] = torch.tensor(column)

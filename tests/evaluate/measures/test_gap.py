@@ -17,7 +17,7 @@ from nelbo.evaluate.measure import Finding, measure
 from nelbo.evaluate.measures.gap import Gap, gaps
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import SMALL, rows_of
 
 QUICK = "steps=40,pairs=2,samples=100"
@@ -25,7 +25,7 @@ QUICK = "steps=40,pairs=2,samples=100"
 
 def trained(**settings: object) -> tuple[Job, LatentVariableModel]:
     job = prepare(resolve({**SMALL, **settings}), rows_of("real"))
-    return job, cast("LatentVariableModel", model_of(job.build())).eval()
+    return job, cast("LatentVariableModel", job.build().model).eval()
 
 
 def found(text: str, split: str = "test", **settings: object) -> Finding:

@@ -20,7 +20,7 @@ from nelbo.evaluate.measure import Finding, Subject, measure
 from nelbo.evaluate.measures.pit import Pit, cell_names
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import model_of, prepare
+from nelbo.train.job import prepare
 from zoo import CASES, SMALL, Case, rows_of
 
 JOB = prepare(resolve({**SMALL, "scaling": "none", "network": "linear"}), rows_of("real"))  # six columns
@@ -38,7 +38,7 @@ def made_by(model: LatentVariableModel, n: int = 1_000) -> Data:
     """Rows that a model makes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(54_321)  # none that a measure draws with
-        p = model.prior(None, model.posterior)
+        p = model.prior_of(None)
         return replace(JOB.data, x=model.decode(p.sample((n,))).sample())
 
 
@@ -119,7 +119,7 @@ ONE_EACH = {case.settings["likelihood"]: case for case in CASES if set(case.sett
     "case", [c for c in ONE_EACH.values() if ":" not in c.settings["likelihood"]], ids=lambda c: c.name
 )
 def test_every_likelihood_ranks_its_own_draws_as_expected(case: Case) -> None:
-    model = cast("LatentVariableModel", model_of(case.objective()))
+    model = cast("LatentVariableModel", case.objective().model)
     batch = next(case.job.batches("train", batch_size=300, rows=torch.arange(60).repeat(5)).fixed())
     seed = zlib.crc32(case.name.encode())  # noise of its own
     _, x = simulate(model, batch, seed)

@@ -15,7 +15,7 @@ from nelbo.evaluate.measure import Subject, measure
 from nelbo.evaluate.measures.probes import Probes
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import SMALL, rows_of
 
 CLASSES = 3
@@ -26,7 +26,7 @@ def subject(label: Tensor | None, x: Tensor | None = None) -> tuple[Job, LatentV
     rows: Data = rows_of("real")
     data = replace(rows, label=label, x=rows.x if x is None else x)
     job = prepare(resolve({**SMALL, "network": "linear", "latent": 2, "scaling": "none"}), data)
-    model = cast("LatentVariableModel", model_of(job.build())).eval()
+    model = cast("LatentVariableModel", job.build().model).eval()
     with torch.no_grad():
         layer = model.get_submodule("posterior.network.layer")
         layer.weight.zero_()

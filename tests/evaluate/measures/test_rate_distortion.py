@@ -21,7 +21,7 @@ from nelbo.evaluate.measure import Finding, measure
 from nelbo.evaluate.measures.rate_distortion import Curve, RateDistortion, encoder_point, path_to, rate_distortion_curve
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import SMALL, rows_of
 
 BETAS = (0.1, 1.0, 4.0)
@@ -156,7 +156,7 @@ def test_weights_keep_their_gradients_switched_on_and_get_none() -> None:
 
 def trained(**settings: object) -> tuple[Job, LatentVariableModel]:
     job = prepare(resolve({**SMALL, **settings}), rows_of("real"))
-    return job, cast("LatentVariableModel", model_of(job.build())).eval()
+    return job, cast("LatentVariableModel", job.build().model).eval()
 
 
 def found(text: str, **settings: object) -> Finding:

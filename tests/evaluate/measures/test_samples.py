@@ -19,7 +19,7 @@ from nelbo.evaluate.measure import Finding, Subject, measure
 from nelbo.evaluate.measures.samples import DRAWS, MEANS, TRAIN, Samples
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
-from nelbo.train.job import Job, model_of, prepare
+from nelbo.train.job import Job, prepare
 from zoo import CASES, SMALL, is_legal, rows_of
 
 pytestmark = pytest.mark.usefixtures("own_parts")
@@ -95,7 +95,7 @@ def test_rows_that_are_measured_are_not_among_the_training_rows_beside_them() ->
 def test_components_are_not_fitted_to_the_training_rows_that_are_compared() -> None:
     noise = torch.randn(700, 400, generator=torch.Generator().manual_seed(1))
     job = prepare(resolve({**SMALL, "scaling": "none", "test": 0.2}), load(noise.numpy(), name="noise"))
-    found = sets(measured(model_of(job.build()), job))[TRAIN]
+    found = sets(measured(job.build().model, job))[TRAIN]
     # Rows that components were fitted to vary along them more than others do: a distance of 19, none covered.
     assert found["frechet"] < 10
     assert found["coverage"] > 0.9
@@ -132,7 +132,7 @@ def features(x):
 def test_every_set_is_of_the_kind_of_the_data(kind: str, tmp_path: Path) -> None:
     case = BY_KIND[kind]
     (tmp_path / "keep.py").write_text(KEEP)
-    found = measure(case.job, model_of(case.objective()), [f"samples:features={tmp_path / 'keep.py'}"], "all")
+    found = measure(case.job, case.objective().model, [f"samples:features={tmp_path / 'keep.py'}"], "all")
     seen = [torch.from_numpy(np.load(file)) for file in sorted(tmp_path.glob("*.npy"))]
     spec = case.job.spec
     for name, x in zip(["rows", *sets(next(iter(found.values())))], seen, strict=True):

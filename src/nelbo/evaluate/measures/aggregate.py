@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.data import evenly
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.distributions.factorised import Factorised
@@ -19,7 +19,6 @@ from nelbo.errors import CompositionError, ConfigError, DataError
 from nelbo.evaluate.evaluation import finite
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
-from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 
 NUMBERS = 500_000  # draws times rows times latents scored together
@@ -83,7 +82,7 @@ class Aggregate:
 
 @torch.inference_mode()
 def aggregate_posterior(
-    model: LatentVariableModel, batches: Iterable[Batch], rows: int = 1_000, draws: int = 10
+    model: Model, batches: Iterable[Batch], rows: int = 1_000, draws: int = 10
 ) -> Iterator[Aggregate]:
     r"""Draws of q(z given x_m), scored under q(z) = 1/N sum_n q(z given x_n): the exact sum over all N rows.
 
@@ -97,7 +96,7 @@ def aggregate_posterior(
     DataError
         If there is one row only.
     """
-    if not model.has_density:
+    if not model.abilities.density:
         raise CompositionError(
             "an autoencoder's code is a point without a density, so that there is no rate to take apart; train with "
             "--posterior gaussian --objective elbo"
@@ -115,7 +114,7 @@ def aggregate_posterior(
         raise DataError(
             "the aggregate posterior is one of several rows, but there is 1; choose another --split or --data"
         )
-    p = model.prior(None, model.posterior)
+    p = model.prior_of(None)
     chosen, first = evenly(torch.arange(n), rows), 0
     for q in encoded:
         size = q.batch_shape[0]

@@ -8,13 +8,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.data import Batches
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import draw_joint
 from nelbo.evaluate.measure import Cell, Finding, Measure, Subject
 from nelbo.evaluate.ranks import AS_EXPECTED, FEWEST, Departures, band, departures, histograms, uniform_ranks
-from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 
 ROWS = 500  # simulated together
@@ -61,7 +60,7 @@ class Calibration(Measure):
         self.draws = draws
 
     def __call__(self, subject: Subject) -> Finding:
-        if not subject.model.has_density:
+        if not subject.model.abilities.density:
             raise CompositionError(
                 "calibration compares the width of q(z given x) with the posterior's, but this q is a point; train "
                 "with --posterior gaussian --objective elbo"
@@ -89,13 +88,13 @@ class Calibration(Measure):
                 left -= len(given)
         return torch.cat(found)
 
-    def _ranks_of(self, model: LatentVariableModel, batch: Batch, z: Tensor) -> Tensor:
+    def _ranks_of(self, model: Model, batch: Batch, z: Tensor) -> Tensor:
         q, at_once = model.encode(batch), max(1, SCORED // len(batch))
         regular = torch.isfinite(batch.x).flatten(1).all(1)
 
         def quantities(z: Tensor) -> Tensor:
             """[K, B, D] -> [K, B, D + 1]"""
-            return torch.cat([z, model.likelihood.log_px(model.prior.code(z), batch).unsqueeze(-1)], -1)
+            return torch.cat([z, model.log_px(z, batch).unsqueeze(-1)], -1)
 
         def drawn() -> Iterator[Tensor]:
             nonlocal regular

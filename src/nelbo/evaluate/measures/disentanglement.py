@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nelbo.core import Space
 from nelbo.data import Data, Factor, with_factors
 from nelbo.errors import ConfigError, DataError, unknown
 from nelbo.evaluate.factor_scores import (
@@ -168,7 +167,7 @@ def _known(subject: Subject, data: Data, rows: Tensor) -> _Known:
     """Posterior means of some rows, as the decoder reads them, and their factors."""
     assert data.factors is not None
     means = [
-        subject.model.prior.code(subject.model.encode(batch).mean).double()
+        subject.model.code(subject.model.point(batch)).double()
         for batch in batches_of(subject.job, subject.data, rows).fixed()
     ]
     return _Known(torch.cat(means).numpy(), data.factors[rows].numpy())
@@ -194,7 +193,7 @@ def _check(codes: Tensor, factors: Sequence[Factor]) -> None:
 
 def _active(subject: Subject, scored: _Known) -> Integers:
     """The latents that have not collapsed to the prior."""
-    least = ACTIVE if subject.model.prior.space is Space.REAL else 0.0
+    least = ACTIVE if subject.model.is_real else 0.0
     active = np.flatnonzero(scored.z.var(0) > least)
     if not len(active):
         raise DataError(

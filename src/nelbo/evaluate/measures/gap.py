@@ -10,7 +10,6 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Space
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import Annealed, Annealing, annealed_log_likelihood
 from nelbo.evaluate.best_posterior import Best, Search, best_posteriors
@@ -87,9 +86,9 @@ class Gap(Measure):
     def __call__(self, subject: Subject) -> Finding:
         model, batches = subject.model, subject.batches(self.rows, PIECE)
         is_annealed = self.estimator == "ais"
-        if is_annealed and model.prior.space is not Space.REAL:
+        if is_annealed and not model.is_real:
             raise CompositionError(
-                f"annealing moves latents that are real vectors, but these are {model.prior.space.value}; use "
+                f"annealing moves latents that are real vectors, but these are {model.space}; use "
                 "--measure gap:estimator=iw"
             )
         pieces = (2 if is_annealed else 1) * len(batches)
@@ -126,7 +125,7 @@ class Gap(Measure):
             },
             ("", "nats", "standard error", "Monte Carlo error"),
             rows,
-            self._notes(best, found, heavy, subject.model.prior.space is Space.REAL),
+            self._notes(best, found, heavy, subject.model.is_real),
             (
                 Chart(
                     "lines",

@@ -8,7 +8,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from nelbo.core import Batch
+from nelbo.core import Batch, Model
 from nelbo.data import DataSpec
 from nelbo.errors import ConfigError, DataError
 from nelbo.evaluate.annealing import draw_joint
@@ -24,7 +24,6 @@ from nelbo.evaluate.ranks import (
     pooled,
     uniform_ranks,
 )
-from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 
 BATCH = 100
@@ -97,11 +96,11 @@ class Pit(Measure):
         return self._finding(subject, departures(u), pooled(u, subject.seed), len(u))
 
     @torch.inference_mode()
-    def _ranks(self, model: LatentVariableModel, batch: Batch) -> Tensor:
+    def _ranks(self, model: Model, batch: Batch) -> Tensor:
         """u [B, cells]"""
         return uniform_ranks(batch.x, self._drawn(model, batch)).flatten(1)
 
-    def _drawn(self, model: LatentVariableModel, batch: Batch) -> Iterator[Tensor]:
+    def _drawn(self, model: Model, batch: Batch) -> Iterator[Tensor]:
         """L draws of x, [B, *event] each."""
         if self.latents == "prior":
             for _ in range(self.draws):

@@ -12,10 +12,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from nelbo.core import Model
 from nelbo.data import Batches
 from nelbo.errors import ConfigError, DataError
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
-from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 
 Codes = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
@@ -73,7 +73,7 @@ class Probes(Measure):
 
 
 @torch.inference_mode()
-def codes(model: LatentVariableModel, batches: Batches) -> Codes:
+def codes(model: Model, batches: Batches) -> Codes:
     """Posterior means [N, D] as the decoder reads them and labels [N] of the rows that have one.
 
     Raises
@@ -84,7 +84,7 @@ def codes(model: LatentVariableModel, batches: Batches) -> Codes:
     means, labels = [], []
     for batch in batches.fixed():
         if batch.label is not None:
-            means.append(model.prior.code(model.encode(batch).mean).double())
+            means.append(model.code(model.point(batch)).double())
             labels.append(batch.label)
     found = torch.cat(labels) if labels else torch.zeros(0)
     known = found >= 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from nelbo.core import Batch, Space
+from nelbo.core import Batch, Model
 from nelbo.distributions.drawing import draw_common
 from nelbo.distributions.kl import rate
 from nelbo.errors import CompositionError, ConfigError
@@ -20,7 +20,6 @@ from nelbo.evaluate.annealing import Annealing, chunks, held_constant, spread_of
 from nelbo.evaluate.evaluation import finite
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
-from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import register
 from nelbo.samplers.hamiltonian import Target, adapted_steps, transition
 
@@ -76,9 +75,7 @@ class Path:
 
 
 @torch.no_grad()
-def path_to(
-    model: LatentVariableModel, batches: Iterable[Batch], betas: Iterable[float], temperatures: int, seed: int = 0
-) -> Path:
+def path_to(model: Model, batches: Iterable[Batch], betas: Iterable[float], temperatures: int, seed: int = 0) -> Path:
     """About T = `temperatures` steps from 0 to the largest beta.
 
     Near the prior log p(x given z) varies by a fixed amount c, and steps should be equal in beta; far from it by an
@@ -89,8 +86,8 @@ def path_to(
     with held_constant(model, seed):
         for batch in batches:
             for rows in chunks(batch, PILOT, None):
-                z = _of_prior(model.prior(batch[rows].context, model.posterior), PILOT, len(batch[rows]))
-                spreads.append(model.likelihood.log_px(model.prior.code(z), batch[rows]).double().std(0).cpu())
+                z = _of_prior(model.prior_of(batch[rows].context), PILOT, len(batch[rows]))
+                spreads.append(model.log_px(z, batch[rows]).double().std(0).cpu())
     if not spreads:
         raise ConfigError("there are no rows to measure; choose another --split or give --data")
     marks = sorted({0.0, *map(float, betas)})
@@ -100,7 +97,7 @@ def path_to(
 
 
 def rate_distortion_curve(
-    model: LatentVariableModel,
+    model: Model,
     batches: Iterable[Batch],
     path: Path,
     *,
@@ -160,7 +157,7 @@ def rate_distortion_curve(
     )
 
 
-def check_real(model: LatentVariableModel) -> None:
+def check_real(model: Model) -> None:
     """Refuse a model whose latents no Hamiltonian chain can move.
 
     Raises
@@ -168,20 +165,18 @@ def check_real(model: LatentVariableModel) -> None:
     CompositionError
         If the latents are not real vectors.
     """
-    if model.prior.space is not Space.REAL:
+    if not model.is_real:
         raise CompositionError(
             "the rate-distortion curve is found by chains that move real vectors, but these latents are "
-            f"{model.prior.space.value}; it takes a run with e.g. --prior standard --posterior gaussian"
+            f"{model.space}; it takes a run with e.g. --prior standard --posterior gaussian"
         )
 
 
-def _walk(
-    model: LatentVariableModel, batch: Batch, path: Path, chains: int, leapfrog: int, generator: torch.Generator
-) -> Curve:
+def _walk(model: Model, batch: Batch, path: Path, chains: int, leapfrog: int, generator: torch.Generator) -> Curve:
     """Chains of the rows of a batch."""
     schedule = path.schedule
     with torch.no_grad():
-        p = model.prior(batch.context, model.posterior)
+        p = model.prior_of(batch.context)
         spread = spread_of(p, 0, len(batch))
         scouts, first = (_of_prior(p, number, len(batch)) for number in (SCOUTS, chains))
     target = Target(p.log_prob, lambda z: model.log_joint(batch, z), spread)
@@ -211,7 +206,7 @@ def _of_prior(p: Distribution, draws: int, rows: int) -> Tensor:
 
 
 @torch.no_grad()
-def encoder_point(model: LatentVariableModel, batches: Iterable[Batch], seed: int = 0) -> tuple[Tensor, Tensor]:
+def encoder_point(model: Model, batches: Iterable[Batch], seed: int = 0) -> tuple[Tensor, Tensor]:
     """D = -E_q log p(x given z) and R = KL(q || p(z)) of the model's own posterior, [N] each; -(D + R) is its bound.
 
     References
@@ -220,11 +215,11 @@ def encoder_point(model: LatentVariableModel, batches: Iterable[Batch], seed: in
     """
     distortion, rates = [], []
     for piece in (batch[rows] for batch in batches for rows in chunks(batch, DRAWS, None)):
-        q, p = model.encode(piece), model.prior(piece.context, model.posterior)
+        q, p = model.encode(piece), model.prior_of(piece.context)
         z, log_q = draw_common(q, DRAWS, torch.Generator().manual_seed(seed), piece.inputs)
         closed_form = rate(q, p)
         kl = (log_q - p.log_prob(z)).mean(0) if closed_form is None else closed_form.sum(0)
-        distortion.append(-model.likelihood.log_px(model.prior.code(z), piece).mean(0).double().cpu())
+        distortion.append(-model.log_px(z, piece).mean(0).double().cpu())
         rates.append(kl.double().cpu())
     return torch.cat(distortion), torch.cat(rates)
 
@@ -274,7 +269,7 @@ class RateDistortion(Measure):
 
     def __call__(self, subject: Subject) -> Finding:
         model, how, batches = subject.model, self.how, subject.batches(self.rows, PIECE)
-        if not model.has_density:
+        if not model.abilities.density:
             raise CompositionError(
                 "an autoencoder's code is a point, whose rate is infinite; train with --posterior gaussian --objective "
                 "elbo"
