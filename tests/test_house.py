@@ -145,6 +145,23 @@ def test_no_process_wide_switch_is_thrown(path: Path) -> None:
     assert [name for name in called if name.rpartition(".")[2] in switches] == []
 
 
+MAY_NAME_PARTS = {"core", "models", "recipes", "registry", "refit"}  # the last until fitting a prior is a stage
+
+
+@EVERY_FILE
+def test_nobody_asks_a_model_for_its_class_or_reaches_for_its_parts(path: Path) -> None:
+    if room_of(path) in MAY_NAME_PARTS:
+        return
+    found = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "cast", "issubclass"}:
+            found += [ast.unparse(node)] if "LatentVariableModel" in ast.unparse(node) else []
+        if isinstance(node, ast.Attribute) and node.attr in {"prior", "posterior", "likelihood"}:
+            owner = ast.unparse(node.value).rpartition(".")[2]
+            found += [ast.unparse(node)] if owner not in {"self", "settings", "wanted", "case", "sections", "sides", "sides()"} else []
+    assert found == []
+
+
 # Classes.
 
 

@@ -182,7 +182,10 @@ class Model(nn.Module, ABC):
         CompositionError
             If the recognition model has no such form.
         """
-        raise CompositionError("the posterior of this model has no network outputs that could be improved row by row")
+        raise CompositionError(
+            "the posterior of this model has no network outputs that could be improved row by row; a model that has "
+            "them offers them by `free_posterior`"
+        )
 
     @property
     def latent(self) -> int:

@@ -13,6 +13,7 @@ from nelbo.data import Data, load, split
 from nelbo.evaluate import importance_log_likelihood
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.likelihoods import DiscretizedLogNormalLikelihood, GaussianLikelihood
+from nelbo.models.latent import LatentVariableModel
 from nelbo.registry import build
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
@@ -95,9 +96,9 @@ def scored_by_mass(model: Model, job: Job) -> tuple[Model, Job]:
     with torch.no_grad():
         part.get_parameter("dispersion.learned.raw").copy_(gaussian.get_parameter("raw_log_variance.raw"))
     reads = prepare(job.settings.model_copy(update={"transform": "none", "likelihood": "poisson", **READS}), job.data)
-    mass = build(reads.objective_spec["model"])  # for its reading, of counts
-    mass.prior, mass.posterior, mass.likelihood = model.get_submodule("prior"), model.get_submodule("posterior"), part
-    return mass, reads
+    kept: dict[str, Any] = {name: model.get_submodule(name) for name in ("prior", "posterior")}
+    reading = build(reads.objective_spec["model"]["reading"])
+    return LatentVariableModel(**kept, likelihood=part, reading=reading), reads
 
 
 def _listed(values: Tensor) -> list[float]:
