@@ -29,7 +29,7 @@ from torch import nn
 from cases import CASES, HIDDEN, LATENT, binary_rows, job_of
 from nelbo.core import SinglePhase
 from nelbo.errors import ConfigError, TrainingError
-from nelbo.run import save_model
+from nelbo.runs import save_model
 from nelbo.train.job import Job, make_trainer
 from outcome import Measured, circumstances, start, write_record
 from peer import NELBO_WORKER, PYTHAE_WORKER, pythae_python, run_worker
@@ -68,7 +68,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, list[Any]]
     job = job_of(CASES["mlp-128"], threads=arguments.threads)
     model, data, weights = folder / "model", folder / "test.npy", folder / "weights.npz"
     fitted = _trained(job, arguments.train_steps)
-    save_model(model, fitted.model, job.spec)
+    save_model(model, fitted.model)
     _write_weights(weights, fitted)
     np.save(data, binary_rows(job, "test", arguments.rows).to(torch.uint8).numpy())
     common = ("evaluate", "--data", data, "--samples", arguments.samples)

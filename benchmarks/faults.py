@@ -32,7 +32,7 @@ from nelbo import load_plugin
 from nelbo.doctor import Severity, examine, examine_data
 from nelbo.errors import NelboError, TrainingError
 from nelbo.reproduce.record import code
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_json, write_json
 from nelbo.train.job import prepare
@@ -92,7 +92,7 @@ def findings(case: Case, folder: Path) -> list[str]:
         diagnosis = examine_data(settings)
     else:
         with nullcontext() if fault is None else fault.planted(site), suppress(TrainingError):  # which the run says
-            fit(job, folder / "run")
+            train_run(job, folder / "run")
         diagnosis = examine(Run(folder / "run"))
     return [found.key for found in diagnosis.findings if found.severity >= Severity.WARNING]
 
@@ -103,7 +103,7 @@ def settled(site: Site, folder: Path) -> str:
     for times in (1, 3):
         shutil.rmtree(folder / "run", ignore_errors=True)
         changes = {"source": str(source), "seed": site.seeds, "epochs": times * site.settings["epochs"]}
-        records = fit(prepare(resolve(site.settings, changes)), folder / "run").metrics()
+        records = train_run(prepare(resolve(site.settings, changes)), folder / "run").metrics()
         bounds.append(max(float(record["validation"]["bound"]) for record in records))
     return f"{site.name}: bound {bounds[0]:.2f}, {bounds[1] - bounds[0]:+.2f} in three times the epochs"
 

@@ -20,7 +20,6 @@ from typing import Any
 import torch
 
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.reproduce import iwae
 from nelbo.settings import resolve
 from nelbo.train.job import prepare, train
@@ -45,7 +44,7 @@ def main() -> None:
     model = train(job)[0].model.eval()
     seconds, products, log_likelihood = 0.0, [products_a_second()], 0.0
     for rows in torch.split(job.split.test[: arguments.rows], PIECE):
-        batches = batches_of(job, rows=rows)
+        batches = job.in_order(rows)
         started = time.perf_counter()
         found = importance_log_likelihood(model, batches.fixed(), arguments.samples)
         seconds += time.perf_counter() - started

@@ -16,7 +16,7 @@ from cases import CASES, binary_rows, job_of, orders
 from nelbo.cli.output import train_listener
 from nelbo.core import Batch
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.run import fit, load_model
+from nelbo.runs import load_model, train_run
 from nelbo.storage import write_json
 from nelbo.train.monitor import EpochRecord, Listener
 from plain import PlainLoop, plain_model
@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> dict[str, Any]:
     epochs = job.settings.model_copy(update={"steps": None, "epochs": arguments.epochs + 1})
     stamps = Stamps()
     with tempfile.TemporaryDirectory() as folder:
-        fit(replace(job, settings=epochs), Path(folder) / "run", listeners=[train_listener(), stamps])
+        train_run(replace(job, settings=epochs), Path(folder) / "run", listeners=[train_listener(), stamps])
     return {"seconds": np.diff(stamps.times).tolist(), "rows": len(job.split.train)}
 
 

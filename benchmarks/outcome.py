@@ -16,7 +16,7 @@ import torch
 import nelbo
 from nelbo.errors import NelboError
 from nelbo.reproduce.record import code, commit
-from nelbo.run import machine
+from nelbo.runs.folder import machine
 from nelbo.storage import read_json, write_json
 from ratios import Ratio
 

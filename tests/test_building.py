@@ -17,7 +17,7 @@ import torch
 from nelbo.arguments import MOST, declared
 from nelbo.errors import NelboError
 from nelbo.registry import OF_A_MODEL, build, lookup, registered, spec_of
-from nelbo.run import load_model, save_model
+from nelbo.runs import load_model, save_model
 from zoo import CASES, Case
 
 Place = tuple[str | int, ...]
@@ -118,7 +118,7 @@ def test_a_part_that_is_none_of_a_model_is_refused_in_every_place_of_the_tree(na
     case, marker, evil = BY_NAME[name], tmp_path / "executed", tmp_path / "evil.py"
     evil.write_text(f"open({str(marker)!r}, 'w')\n\ndef features(x):\n    return x\n")
     folder = tmp_path / "model"
-    save_model(folder, case.objective().model, case.job.spec)
+    save_model(folder, case.objective().model)
     config = json.loads((folder / "config.json").read_text())
     spec = config["spec"]
     for place, _ in nodes(spec):
@@ -170,7 +170,7 @@ def test_an_argument_of_another_type_or_size_is_refused(part: str, name: str, va
 @pytest.mark.parametrize("name", ["in_features", "out_features", "hidden"])
 def test_sizes_are_held_against_the_weights_before_anything_is_allocated(name: str, tmp_path: Path) -> None:
     case = BY_NAME["vae-binary"]
-    save_model(tmp_path, case.objective().model, case.job.spec)
+    save_model(tmp_path, case.objective().model)
     config = json.loads((tmp_path / "config.json").read_text())
     config["spec"]["posterior"]["network"][name] = [2**24, 2**24] if name == "hidden" else 2**24
     (tmp_path / "config.json").write_text(json.dumps(config))  # a petabyte
@@ -204,5 +204,5 @@ def test_a_part_that_took_anothers_place_is_what_is_saved(tmp_path: Path) -> Non
     model = case.objective().model
     model.prior = build({"part": "prior/mixture", "dim": 2, "components": 3})
     assert spec_of(model)["prior"] == {"part": "prior/mixture", "dim": 2, "components": 3}
-    save_model(tmp_path, model, case.job.spec)
+    save_model(tmp_path, model)
     assert load_model(tmp_path).state_dict().keys() == model.state_dict().keys()

@@ -15,7 +15,7 @@ from nelbo.evaluate import importance_log_likelihood
 from nelbo.objectives import ImportanceWeighted
 from nelbo.recipes import RECIPES
 from nelbo.registry import build, spec_of
-from nelbo.run import load_model, save_model
+from nelbo.runs import load_model, save_model
 from nelbo.train import train
 from zoo import CASES, Case, is_legal
 
@@ -84,7 +84,7 @@ def test_gradients_of_a_phase_reach_every_parameter_it_owns_and_no_other(case: C
 @EVERY
 def test_a_loaded_model_gives_the_very_same_output(case: Case, tmp_path: Path) -> None:
     model, batch = case.objective().model, case.batch
-    save_model(tmp_path, model, case.job.spec)
+    save_model(tmp_path, model)
     loaded = load_model(tmp_path)
     assert not loaded.training
     assert outputs(loaded, batch).equal(outputs(model, batch))
@@ -96,7 +96,7 @@ def test_running_statistics_are_saved_with_the_weights(case: Case, tmp_path: Pat
     with torch.no_grad():
         objective.phases[0](case.batch)  # moves the statistics of the batch norms
     model = objective.eval().model
-    save_model(tmp_path, model, case.job.spec)
+    save_model(tmp_path, model)
     assert outputs(load_model(tmp_path), case.batch).equal(outputs(model, case.batch))
 
 

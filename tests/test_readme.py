@@ -39,7 +39,7 @@ def test_the_python_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pyte
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
-        exec(compile(block.replace('"epochs": 50', '"epochs": 2'), "README.md", "exec"), names)
+        exec(compile(block.replace("epochs=50", "epochs=2"), "README.md", "exec"), names)
     assert (tmp_path / "runs" / "mine" / "model" / "model.safetensors").exists()
 
 

@@ -11,10 +11,10 @@ import torch
 
 from nelbo import fit_prior
 from nelbo.errors import CompositionError, ConfigError, RunError
-from nelbo.evaluate import evaluate
+from nelbo.evaluate import evaluate_split
 from nelbo.models import LatentVariableModel
 from nelbo.report import write_report
-from nelbo.run import Run, claim, fit, load_model, reopen, runs
+from nelbo.runs import Run, claim, load_model, reopen, runs, train_run
 from nelbo.settings import resolve
 from nelbo.train.monitor import EpochRecord, Listener
 
@@ -24,11 +24,11 @@ SMALL = {"source": "digits", "latent": 3, "hidden": (32,), "threads": 1, "batch_
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Digits, thirty epochs; not to be changed."""
-    return fit(resolve(SMALL, {"epochs": 30, "lr": 5e-3}), tmp_path_factory.mktemp("refit") / "old")
+    return train_run(resolve(SMALL, {"epochs": 30, "lr": 5e-3}), tmp_path_factory.mktemp("refit") / "old")
 
 
 def model_of(run: Run) -> LatentVariableModel:
-    model = run.load_model()
+    model = run.load().model
     assert isinstance(model, LatentVariableModel)
     return model
 
@@ -66,7 +66,7 @@ def test_the_bound_rises_on_held_out_rows_and_nothing_but_the_prior_moves(
     kept = [name for name in old if not name.startswith("prior.")]
     assert kept
     assert all(old[name].equal(new[name]) for name in kept)
-    measured = [evaluate(reopen(run), run.load_model(), "validation", samples=20) for run in (trained, done.run)]
+    measured = [evaluate_split(reopen(run), run.load().model, "validation", samples=20) for run in (trained, done.run)]
     bounds = [each.estimate.bound.mean() for each in measured if each.estimate is not None]
     assert float(bounds[1] - bounds[0]) == pytest.approx(gain["gain"], abs=5 * gain["gain_standard_error"])
 
@@ -86,7 +86,7 @@ def test_the_new_run_is_one_like_any_other(trained: Run, tmp_path: Path) -> None
     with pytest.raises(RunError, match=refusal):
         claim(done.run.folder, resume=True)
     with pytest.raises(RunError, match=refusal):
-        fit(reopen(done.run), done.run.folder, resume=True)
+        train_run(reopen(done.run), done.run.folder, resume=True)
 
 
 def test_the_same_seed_gives_the_same_prior_whatever_the_global_state(trained: Run, tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_the_same_seed_gives_the_same_prior_whatever_the_global_state(trained: R
 
 def test_codes_without_a_spread_take_a_prior_but_have_no_bound(tmp_path: Path) -> None:
     settings = resolve(SMALL, {"posterior": "delta", "objective": "autoencoder", "epochs": 2})
-    run = fit(settings, tmp_path / "ae")
+    run = train_run(settings, tmp_path / "ae")
     done = fit_prior(run, "mixture:components=4", output=tmp_path / "new", epochs=20, lr=0.02)
     gain = done.gain.as_json()
     assert gain["bound_before"] is gain["bound_after"] is None
     assert gain["gain"] > 3 * gain["gain_standard_error"]
-    assert done.run.load_model().sample(3).sample().shape == (3, 1, 8, 8)
+    assert done.run.load().model.sample(3).sample().shape == (3, 1, 8, 8)
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def _cases() -> list[Case]:
     for recipe in RECIPES.values():
         kinds = IMAGES if "conv" in recipe.name else KINDS
         for kind in kinds:
-            extra = _LINEAR.get(kind) if recipe.name == "linear-vae" else {}
+            extra = _LINEAR.get(kind) if recipe.name in {"linear-vae", "ppca"} else {}
             if extra is not None:
                 cases.append(Case(f"{recipe.name}-{kind}", kind, {"recipe": recipe.name, **extra}))
     return cases + _likelihoods() + _variants() + _pairs() + _conditioned() + _toys()

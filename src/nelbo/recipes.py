@@ -89,6 +89,14 @@ def linear_vae(data: DataSpec, settings: Settings) -> Spec:
     return vae(data, settings)
 
 
+@recipe("ppca", "tipping1999", likelihood="gaussian:sigma=shared", transform="auto", latent=5)
+def ppca(data: DataSpec, settings: Settings) -> Spec:
+    """Probabilistic PCA in closed form: exact posterior and evidence, no gradient steps."""
+    by_column = data.layout == "table"
+    model = {"part": "model/ppca", "dim": settings.latent, "shape": list(data.event_shape), "by_column": by_column}
+    return {"part": "objective/solved", "model": model, "solver": {"part": "solver/ppca"}}
+
+
 def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:
     """The transform and the likelihood in force, as part strings; `auto` follows the kind of the data.
 
@@ -172,7 +180,7 @@ def _flag(transform: str) -> str:
 
 
 # Kinds of parts that are objectives by their own name: each is handed, under the name of its kind, to an objective.
-NOT_BY_NAME = ("importance", "aggregate")  # nothing without its bound; nothing but a second stage
+NOT_BY_NAME = ("importance", "aggregate", "solved")  # nothing without a bound, an earlier stage, a solver
 HOSTS: Mapping[str, str] = {"bound": "importance", "regulariser": "elbo"}
 
 

@@ -22,7 +22,8 @@ from nelbo.noise import apart
 from nelbo.objectives import AggregatePosterior
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import parse_part, spec_of
-from nelbo.run import Run, claim, describe, reopen
+from nelbo.runs import Fitted, Run, claim, reopen
+from nelbo.runs.training import describe
 from nelbo.storage import write_json
 from nelbo.train.engine import Engine
 from nelbo.train.job import Job, prepare, threads
@@ -127,7 +128,7 @@ def fit_prior(
     deterministic autoencoders, arXiv:1903.12436 (a mixture, on the codes of an autoencoder).
     """
     old_run = run if isinstance(run, Run) else Run(run)
-    old = _latent_model(old_run.load_model())
+    old = _latent_model(old_run.load().model)
     folder = _free(Path(output) if output is not None else claim(None, root=old_run.folder.parent), old_run, overwrite)
     before = reopen(old_run)
     job = prepare(before.settings.model_copy(update={"prior": prior}), before.data)
@@ -244,7 +245,7 @@ def _write(run: Run, old: Run, model: LatentVariableModel, job: Job, record: Map
     if old.metrics_file.exists():
         shutil.copyfile(old.metrics_file, run.metrics_file)
     run.write_state(old.state())
-    run.write_model(model, job.spec)
+    Fitted.of(job, model).save(run.folder / "model")
     config = describe(job)
     write_json(run.folder / "config.json", {**config, "refit": dict(record)})
 

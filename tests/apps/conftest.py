@@ -10,6 +10,7 @@ import torch
 
 from nelbo.core import Model
 from nelbo.data import load
+from nelbo.runs import Fitted
 from nelbo.settings import resolve
 from nelbo.train.job import Job, prepare
 
@@ -24,6 +25,10 @@ class Linear:
     model: Model
     mean: np.ndarray  # [D]
     covariance: np.ndarray  # [D, D]
+
+    @property
+    def fitted(self) -> Fitted:
+        return Fitted.of(self.job, self.model)
 
 
 def a_job(x: np.ndarray, **settings: object) -> Job:

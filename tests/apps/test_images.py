@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nelbo.apps.images import GAP, grid, pairs, to_unit
+from nelbo.apps.images import GAP, grid, stacks, to_unit
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.errors import ConfigError
 
@@ -44,7 +44,7 @@ def test_colours_keep_their_channels() -> None:
 
 def test_pairs_stand_one_above_the_other() -> None:
     above, below = np.ones((4, 1, 64, 64), np.float32), np.zeros((4, 1, 64, 64), np.float32)
-    found = pixels(pairs(above, below, columns=4))
+    found = pixels(stacks([above, below], columns=4))
     assert found[GAP + 10, GAP + 10] == 255
     assert found[GAP + 64 + GAP + 10, GAP + 10] == 0
 

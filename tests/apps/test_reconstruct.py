@@ -7,12 +7,13 @@ import torch
 
 from nelbo.apps import Reconstructions, reconstruct
 from nelbo.data.spec import DataSpec, Kind
+from nelbo.runs import Fitted
 
 from .conftest import Linear, a_job
 
 
 def test_a_linear_model_reconstructs_by_two_matrix_products(linear: Linear) -> None:
-    result = reconstruct(linear.job, linear.model)
+    result = reconstruct(linear.fitted, linear.job.data)
     parts = linear.model
     inner, b = (p.detach().double().numpy() for p in parts.posterior.network.parameters())
     outer, c = (p.detach().double().numpy() for p in parts.likelihood.network.parameters())
@@ -24,8 +25,8 @@ def test_a_linear_model_reconstructs_by_two_matrix_products(linear: Linear) -> N
 
 
 def test_rows_are_those_asked_for(linear: Linear) -> None:
-    every = reconstruct(linear.job, linear.model)
-    some = reconstruct(linear.job, linear.model, rows=torch.tensor([7, 3]))
+    every = reconstruct(linear.fitted, linear.job.data)
+    some = reconstruct(linear.fitted, linear.job.data, torch.tensor([7, 3]))
     assert some.row.tolist() == [7, 3]
     assert np.allclose(some.reconstruction, every.reconstruction[[7, 3]], rtol=1e-5)
 
@@ -33,7 +34,7 @@ def test_rows_are_those_asked_for(linear: Linear) -> None:
 def test_originals_of_dequantised_bytes_are_the_bytes() -> None:
     x = np.random.default_rng(0).integers(0, 256, size=(40, 8, 8), dtype=np.uint8)
     job = a_job(x, transform="dequantize")
-    result = reconstruct(job, job.build().model)
+    result = reconstruct(Fitted.of(job, job.build().model), job.data)
     assert np.array_equal(result.original[:, 0], x)
     assert result.reconstruction.min() >= 0
     assert result.reconstruction.max() <= 255

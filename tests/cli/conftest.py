@@ -16,7 +16,7 @@ import pytest
 
 import nelbo
 from nelbo.cli import main
-from nelbo.run import Run
+from nelbo.runs import Run
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def test_columns_that_training_left_aside_are_factors_by_name() -> None:
     assert "did you mean 'shape'" in refuse("evaluate", "run", "--measure", "disentanglement:factors=shapes+size")
     found = json.loads(succeed("evaluate", "run", "--measure", NAME, "--json").out)["measures"][NAME]
     assert [(each["name"], each["ordered"]) for each in found["factors"]] == [("shape", False), ("size", True)]
-    other = json.loads(succeed("evaluate", "run", "--measure", NAME, "--data", "grid.csv", "--json").out)
+    other = json.loads(succeed("evaluate", "run", "grid.csv", "--measure", NAME, "--json").out)
     assert other["measures"][NAME]["n"] == 90
 
 

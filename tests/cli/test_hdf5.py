@@ -29,7 +29,7 @@ def test_other_cells_are_matched_by_the_names_of_their_genes() -> None:
     settings = ("--likelihood", "negative-binomial", "--scaling", "log1p", "--label", "type")
     succeed("train", "cells.h5ad", *TINY, *settings, "--run", "run")
     same, moved = (
-        json.loads(succeed("evaluate", "run", "--data", name, "--samples", 20, "--json").out)
+        json.loads(succeed("evaluate", "run", name, "--samples", 20, "--json").out)
         for name in ("cells.h5ad", "new.h5ad")
     )
     assert same["log_likelihood"] == moved["log_likelihood"]
@@ -40,7 +40,7 @@ def test_a_gene_that_is_missing_and_a_file_that_is_no_hdf5_are_refused() -> None
     write("cells.h5ad", GENES)
     write("fewer.h5ad", GENES[:3])
     succeed("train", "cells.h5ad", *TINY, "--run", "run")
-    assert "lacks the column 'Sox10'" in refuse("evaluate", "run", "--data", "fewer.h5ad")
+    assert "lacks the column 'Sox10'" in refuse("evaluate", "run", "fewer.h5ad")
     Path("broken.h5ad").write_bytes(Path("cells.h5ad").read_bytes()[:900])
     assert "not a whole HDF5 file" in refuse("train", "broken.h5ad")
     assert "did you mean 'type'" in refuse("train", "cells.h5ad", "--label", "types")

@@ -70,14 +70,14 @@ def test_the_report_and_the_codes_are_written(run: Path, tmp_path: Path) -> None
 
 def test_other_data_with_values_that_a_column_cannot_take_are_refused(run: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "others.csv", top=7)
-    message = refuse("evaluate", run, "--data", other)
+    message = refuse("evaluate", run, other)
     assert "column 'grade' of 'others' holds values up to 7, but the run was trained on its levels 0..3" in message
     other.write_text(other.read_text().replace(",7,", ",1,").replace("share", "shares"))
-    assert "lacks the column 'share'" in refuse("evaluate", run, "--data", other)
+    assert "lacks the column 'share'" in refuse("evaluate", run, other)
     lines = write(tmp_path / "negative.csv").read_text().splitlines()
     lines[1] = ",".join([*lines[1].split(",")[:5], "-2.0"])
     other.write_text("\n".join(lines))
-    assert "column 'price'" in refuse("evaluate", run, "--data", other)
+    assert "column 'price'" in refuse("evaluate", run, other)
 
 
 def test_a_network_that_cannot_emit_unlike_numbers_is_refused(run: Path) -> None:

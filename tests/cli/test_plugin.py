@@ -248,7 +248,7 @@ def test_ctrl_c_says_how_to_go_on_with_the_plugin(tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     prior, _ = write_plugins(tmp_path)
-    monkeypatch.setattr("nelbo.run.fit", interrupted)
+    monkeypatch.setattr("nelbo.runs.train_run", interrupted)
     outcome = call("train", "digits", *TINY, "--plugin", prior, "--prior", "skewed", "--run", "run")
     assert outcome.status == 130
     assert f"nelbo train --resume run --plugin {prior}\n" in outcome.err
@@ -264,10 +264,10 @@ def test_samples_of_an_own_prior_are_not_those_of_another(home: Path, monkeypatc
     """The option of the part string is in the weights: the loaded prior is the trained one."""
     monkeypatch.chdir(home)
     from nelbo import plugins
-    from nelbo.run import Run
+    from nelbo.runs import Run
 
     for name in ("my_prior.py", "my_likelihood.py"):
         plugins.load(name)
-    skew = Run("run").load_model().get_submodule("prior").skew
+    skew = Run("run").load().model.get_submodule("prior").skew
     assert np.allclose(skew.detach().numpy(), 0.5, atol=0.1)  # two epochs away from where it started
     assert not np.allclose(skew.detach().numpy(), 0.5, atol=1e-6)

@@ -97,7 +97,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(monkeypatch: pytest.MonkeyPat
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nelbo.run.fit", interrupted)
+    monkeypatch.setattr("nelbo.runs.train_run", interrupted)
     outcome = call("train", "digits", *TINY, "--run", "run")
     assert outcome.status == 130
     assert "nelbo train --resume run" in outcome.err

@@ -191,7 +191,7 @@ def test_evaluation_of_other_data_needs_no_label(table_run: Path) -> None:
     text = Path("new.csv").read_text().splitlines()
     Path("bare.csv").write_text("\n".join(line.rpartition(",")[0] for line in text) + "\n")
     with_label, bare = (
-        json.loads(succeed("evaluate", table_run, "--data", name, "--samples", 20, "--json").out)
+        json.loads(succeed("evaluate", table_run, name, "--samples", 20, "--json").out)
         for name in ("new.csv", "bare.csv")
     )
     assert with_label["log_likelihood"] == bare["log_likelihood"]

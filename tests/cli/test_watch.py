@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from nelbo.cli.watch import BLOCKS, sparkline
-from nelbo.run import Run
-from nelbo.snapshot import TAIL, snapshot
+from nelbo.runs import Run
+from nelbo.runs.snapshot import TAIL, snapshot
 
 from .conftest import call, refuse, succeed
 

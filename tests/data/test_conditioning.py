@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from nelbo.data import Data, load
+from nelbo.data import Batches, Data, load
 from nelbo.errors import DataError
-from nelbo.inputs import batches_of
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
 
@@ -45,9 +46,14 @@ def test_without_a_condition_there_is_no_context() -> None:
     assert next(iter(made.batches("train").fixed())).context is None
 
 
+def batches_like(made: Job, data: Data, rows: torch.Tensor | None = None) -> Batches:
+    """Other data as the job's own are."""
+    return replace(made, data=data).in_order(rows)
+
+
 def test_classes_of_other_data_are_found_by_name() -> None:
     other = load((X[:4], np.array(["c", "b", "c", "b"])), name="other")  # codes 1, 0 there, 2, 1 here
-    (batch,) = batches_of(job(), other).fixed()
+    (batch,) = batches_like(job(), other).fixed()
     assert batch.context is not None
     assert batch.context.argmax(1).tolist() == [2, 1, 2, 1]
 
@@ -55,13 +61,13 @@ def test_classes_of_other_data_are_found_by_name() -> None:
 def test_other_data_without_a_usable_label_are_refused_with_the_row() -> None:
     made = job()
     with pytest.raises(DataError, match=r"'other' holds no labels, but .* with --label"):
-        batches_of(made, load(X[:4], name="other"))
+        batches_like(made, load(X[:4], name="other"))
     with pytest.raises(DataError, match=r"row 1 of 'other' has the label 'd', which is none of a, b, c"):
-        batches_of(made, load((X[:4], np.array(["a", "d", "b", "b"])), name="other"))
+        batches_like(made, load((X[:4], np.array(["a", "d", "b", "b"])), name="other"))
     partly = load((X[:4], np.array(["a", "b", "", "b"])), name="other")
     with pytest.raises(DataError, match="row 2 of 'other' has no label"):
-        batches_of(made, partly)
-    assert len(list(batches_of(made, partly, torch.tensor([0, 1, 3])).fixed())) == 1
+        batches_like(made, partly)
+    assert len(list(batches_like(made, partly, torch.tensor([0, 1, 3])).fixed())) == 1
 
 
 @pytest.mark.parametrize(

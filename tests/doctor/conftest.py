@@ -16,7 +16,7 @@ from nelbo.doctor.commands import plugin_files
 from nelbo.doctor.evidence import Evidence
 from nelbo.doctor.patient import Patient
 from nelbo.models.latent import LatentVariableModel
-from nelbo.run import Run, fit, reopen
+from nelbo.runs import Run, reopen, train_run
 from nelbo.settings import resolve
 from nelbo.train.job import prepare
 
@@ -49,7 +49,7 @@ def patient_of(run: Run, model: LatentVariableModel | None = None) -> Patient:
     """A run opened, perhaps with another model in its place."""
     config = run.config()
     evidence = Evidence.of(config, run.metrics(), run.evaluation(), run.state(), str(run.folder))
-    fitted = run.load_model() if model is None else model
+    fitted = run.load().model if model is None else model
     assert isinstance(fitted, LatentVariableModel)
     return Patient(Case(reopen(run), plugin_files(config)), evidence, fitted.eval())
 
@@ -58,7 +58,7 @@ def patient_of(run: Run, model: LatentVariableModel | None = None) -> Patient:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A healthy run; not to be changed."""
     home = tmp_path_factory.mktemp("doctor")
-    return fit(resolve({**SMALL, "source": written(home / "rows.csv", healthy_rows())}), home / "run")
+    return train_run(resolve({**SMALL, "source": written(home / "rows.csv", healthy_rows())}), home / "run")
 
 
 @pytest.fixture
@@ -73,6 +73,6 @@ def trained(tmp_path: Path) -> Callable[..., Run]:
 
     def train(x: Array | None = None, **settings: Any) -> Run:
         source = written(tmp_path / "rows.csv", healthy_rows() if x is None else x)
-        return fit(resolve({**SMALL, "source": source, **settings}), tmp_path / "run")
+        return train_run(resolve({**SMALL, "source": source, **settings}), tmp_path / "run")
 
     return train

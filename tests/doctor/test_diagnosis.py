@@ -23,7 +23,8 @@ from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_
 from nelbo.errors import TrainingError
 from nelbo.refit import fit_prior
 from nelbo.report import write_report
-from nelbo.run import FAILED, Run
+from nelbo.runs import Run
+from nelbo.runs.folder import FAILED
 from nelbo.settings import resolve
 from nelbo.train.job import Job
 

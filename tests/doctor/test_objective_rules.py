@@ -16,7 +16,7 @@ from nelbo.doctor.finding import FAULT, Finding
 from nelbo.doctor.history import History
 from nelbo.doctor.objective_rules import OBJECTIVE_RULES
 from nelbo.doctor.patient import Patient
-from nelbo.run import Run
+from nelbo.runs import Run
 
 from .conftest import patient_of
 

@@ -9,10 +9,11 @@ import torch
 from scipy.stats import multivariate_normal
 from torch import Tensor
 
-from nelbo.evaluate import Annealing, anneal, evaluate, evaluation
+from nelbo.data import evenly
+from nelbo.evaluate import Annealing, anneal, evaluate_split, evaluation
 from nelbo.evaluate.annealing import simulate
-from nelbo.inputs import batches_of
 from nelbo.models import LatentVariableModel
+from nelbo.runs import Fitted
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare
 from zoo import SMALL, rows_of
@@ -46,8 +47,8 @@ def evidence(model: LatentVariableModel, y: Tensor) -> Tensor:
 @pytest.mark.parametrize("transform", ["log", "density"])
 def test_what_the_model_makes_is_bracketed_in_the_units_of_the_data(transform: str) -> None:
     job, model = linear(transform)
-    _, found = anneal(job, model, "test", HOW, rows=6, bracket=True)
-    (batch,) = batches_of(job, rows=job.split.test).fixed()
+    _, found = anneal(Fitted.of(job, model), job.data, evenly(job.rows("test"), 6), HOW, bracket=True)
+    (batch,) = job.in_order(job.split.test).fixed()
     _, y = simulate(model, batch, HOW.seed)
     # With y = log x, p(x) = p(y) dy/dx = p(y) / x.
     log_jacobian = -y.double().sum(1) if transform == "log" else torch.zeros(6).double()
@@ -59,7 +60,7 @@ def test_what_the_model_makes_is_bracketed_in_the_units_of_the_data(transform: s
 
 def test_rows_are_annealed_in_the_units_of_the_data() -> None:
     job, model = linear("log")
-    found, _ = anneal(job, model, "test", HOW, rows=6)
+    found, _ = anneal(Fitted.of(job, model), job.data, evenly(job.rows("test"), 6), HOW)
     x = job.data.x[job.split.test]
     assert found is not None
     expected = evidence(model, x.log()) - x.double().log().sum(1)
@@ -72,7 +73,7 @@ def test_the_bound_on_training_rows_is_that_of_all_of_them_not_of_the_first(monk
     x = rows.x.clone()
     x[30:] += 40.0  # as in a file sorted by class, of which the second is far off
     job = prepare(resolve({**SMALL, "split": "all", "scaling": "none"}), replace(rows, x=x))
-    found = evaluate(job, job.build().model, samples=2, with_baselines=False)
+    found = evaluate_split(job, job.build().model, samples=2, with_baselines=False)
     assert found.train_bound is not None
     assert found.test_bound is not None
     assert found.train_bound == pytest.approx(found.test_bound, rel=0.1)  # the same rows, but for those between

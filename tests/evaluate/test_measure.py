@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from nelbo.cli.app import app
 from nelbo.errors import ConfigError
-from nelbo.evaluate.measure import evenly, measure
+from nelbo.evaluate.measure import evenly, measure_split
 from nelbo.models.latent import LatentVariableModel
 from nelbo.parts import catalogue
 from nelbo.recipes import written_part
 from nelbo.registry import registered
 from nelbo.report import write_report
-from nelbo.run import Run
+from nelbo.runs import Run
 from nelbo.settings import resolve
 from nelbo.train.job import prepare
 from zoo import SMALL, rows_of
@@ -38,7 +38,7 @@ from zoo import SMALL, rows_of
 def test_a_measure_that_does_not_exist_is_refused_with_the_remedy(name: str, words: str) -> None:
     job = prepare(resolve(SMALL), rows_of("real"))
     with pytest.raises(ConfigError, match=words):
-        measure(job, job.build().model, [name])
+        measure_split(job, job.build().model, [name])
 
 
 @pytest.mark.parametrize(("name", "cls"), list(registered("measure")))
@@ -54,7 +54,7 @@ def test_measuring_leaves_the_random_state_and_the_weights_alone() -> None:
     model = cast("LatentVariableModel", job.build().model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
-    first, again = (measure(job, model, ["probes"])["probes"] for _ in range(2))
+    first, again = (measure_split(job, model, ["probes"])["probes"] for _ in range(2))
     assert first == again
     assert torch.get_rng_state().equal(state)
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())

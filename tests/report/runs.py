@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nelbo.evaluate import evaluate
+from nelbo.evaluate import evaluate_split
 from nelbo.recipes import find
-from nelbo.run import Run, fit, reopen
+from nelbo.runs import Run, reopen, train_run
 from nelbo.settings import resolve
 
 MASS = "probability mass on levels 0..16 per pixel"
@@ -104,7 +104,7 @@ def baseline(name: str, log_likelihood: float, measure: str, error: float | None
 def fitted(folder: Path, samples: int = 20, **settings: Any) -> Run:
     """A run trained for a moment and, with importance samples, evaluated."""
     small = {"hidden": (16,), "latent": 3, "epochs": 2, "threads": 1}
-    run = fit(resolve(find(settings.get("recipe", "vae")).defaults, {**small, **settings}), folder)
+    run = train_run(resolve(find(settings.get("recipe", "vae")).defaults, {**small, **settings}), folder)
     if samples:
-        run.write_evaluation(evaluate(reopen(run), run.load_model(), samples=samples).as_json())
+        run.write_evaluation(evaluate_split(reopen(run), run.load().model, samples=samples).as_json())
     return run

@@ -16,7 +16,7 @@ import torch
 from nelbo.errors import RunError, StorageError
 from nelbo.report import write_report
 from nelbo.report.html import element
-from nelbo.run import Run, reopen
+from nelbo.runs import Run, reopen
 from report.runs import evaluation, fitted
 
 VOID = {"meta", "img", "br", "link"}

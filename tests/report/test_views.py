@@ -16,7 +16,7 @@ from nelbo.report.maps import project
 from nelbo.report.sections.reconstructions import explained
 from nelbo.report.sections.samples import distances
 from nelbo.report.views import Encoded, Views
-from nelbo.run import reopen
+from nelbo.runs import reopen
 from nelbo.settings import resolve
 from nelbo.train.job import prepare
 from report.runs import fitted
@@ -25,7 +25,7 @@ from report.runs import fitted
 @pytest.fixture(scope="module")
 def views(tmp_path_factory: pytest.TempPathFactory) -> Views:
     run = fitted(tmp_path_factory.mktemp("views"), samples=0, source="digits", binarize="dynamic")
-    return Views(run.load_model(), reopen(run))
+    return Views(run.load().model, reopen(run))
 
 
 def encoded(mean: torch.Tensor) -> Encoded:

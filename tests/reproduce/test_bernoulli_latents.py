@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.models.latent import LatentVariableModel
 from nelbo.reproduce import bernoulli_latents as study
 from nelbo.settings import resolve
@@ -91,7 +90,7 @@ def test_static_mnist_trains_as_a_plain_loop_does(method: str, loss: Callable[[P
     model = train(job)[0].model.eval()
     assert isinstance(model, LatentVariableModel)
     scored = model.discrete() if method.startswith("relaxed") else model
-    estimate = importance_log_likelihood(scored, batches_of(job, rows=job.split.test[:ROWS]).fixed(), DRAWS)
+    estimate = importance_log_likelihood(scored, job.in_order(job.split.test[:ROWS]).fixed(), DRAWS)
     x = job.data.x[job.split.train].float().flatten(1)
     torch.manual_seed(0)
     plain = Plain(x, 50)

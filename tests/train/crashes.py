@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nelbo.run import fit
+from nelbo.runs import train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors
 from nelbo.train.job import Job, make_trainer, prepare
@@ -35,7 +35,7 @@ def job_of(name: str) -> Job:
 
 def child(job: Job, folder: Path) -> int:
     """A process that trains into the folder, or goes on with what it holds; its number."""
-    return forked(lambda: fit(job, folder, resume=(folder / "config.json").exists()))
+    return forked(lambda: train_run(job, folder, resume=(folder / "config.json").exists()))
 
 
 def killed_again_and_again(name: str, folder: Path, kills: int, seed: int) -> tuple[int, list[str]]:

@@ -15,7 +15,7 @@ import pytest
 from torch import Tensor
 
 from nelbo.errors import StorageError
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.storage import read_tensors
 from nelbo.train.checkpoint import Checkpoints
 from nelbo.train.job import Job
@@ -35,7 +35,7 @@ def job() -> Job:
 @pytest.fixture(scope="module")
 def expected(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tensor]:
     """The weights of the training that nothing happens to."""
-    return weights(fit(job, tmp_path_factory.mktemp("whole")))
+    return weights(train_run(job, tmp_path_factory.mktemp("whole")))
 
 
 @final
@@ -65,12 +65,12 @@ def survives(
 ) -> None:
     """A training is struck, says so in a sentence, leaves a sound checkpoint and whole files, and ends as ever."""
     with pytest.raises(StorageError, match=r"cannot write .*: (No space|File too large|Read-only).*; free some space"):
-        fit(job, folder, listeners=[Strike(strike)])
+        train_run(job, folder, listeners=[Strike(strike)])
     run = Run(folder)
     read_tensors(Checkpoints(run.checkpoints).files[0])
     assert [record["epoch"] for record in run.metrics()][:FAULT] == list(range(1, FAULT + 1))
     mend()
-    assert_ends_like(expected, fit(job, folder, resume=True))
+    assert_ends_like(expected, train_run(job, folder, resume=True))
     assert not [path for path in folder.rglob("*") if "tmp" in path.name]
 
 
@@ -158,11 +158,11 @@ def test_a_clock_that_jumps_back(
 
     monkeypatch.setattr("time.time", back)
     with pytest.raises(KeyboardInterrupt):
-        fit(job, tmp_path, listeners=[Strike(struck)])
+        train_run(job, tmp_path, listeners=[Strike(struck)])
     run = Run(tmp_path)
     for age, file in enumerate(Checkpoints(run.checkpoints).files):  # the newest looks the oldest
         os.utime(file, (1e9 + age, 1e9 + age))
-    assert_ends_like(expected, fit(job, tmp_path, resume=True))
+    assert_ends_like(expected, train_run(job, tmp_path, resume=True))
     seconds = [record["seconds"] for record in run.metrics()]
     assert seconds == sorted(seconds)
     assert seconds[0] > 0
@@ -176,7 +176,7 @@ def test_a_metrics_file_that_was_damaged(damage: str, job: Job, expected: Mappin
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(job, tmp_path, listeners=[Strike(struck)])
+        train_run(job, tmp_path, listeners=[Strike(struck)])
     run = Run(tmp_path)
     content = run.metrics_file.read_bytes()
     lines = content.splitlines(keepends=True)
@@ -186,7 +186,7 @@ def test_a_metrics_file_that_was_damaged(damage: str, job: Job, expected: Mappin
     else:
         rest = {"cut": lines[2][:40], "emptied": b"", "zeros": b"\0" * 200 + b"\xff\n"}[damage]
         run.metrics_file.write_bytes(b"".join(lines[:left]) + rest)
-    fit(job, tmp_path, resume=True)
+    train_run(job, tmp_path, resume=True)
     assert weights(run).keys() == expected.keys()
     assert all(weights(run)[name].equal(expected[name]) for name in expected)
     # The fault came before the end of its epoch was saved: that record is written again, those before are not.

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nelbo.errors import ConfigError
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors
 from nelbo.train import Job, prepare, train
@@ -155,15 +155,15 @@ def timeless(record: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("stops", [(3,), (5, 8), (1, 2, 12)])
 @pytest.mark.parametrize("every", ["1steps", "2steps", "1epoch"])
 def test_a_resumed_run_has_one_record_for_each_logged_step(tmp_path: Path, every: str, stops: tuple[int, ...]) -> None:
-    whole = fit(job("dropout", log_every="1steps"), tmp_path / "whole")
+    whole = train_run(job("dropout", log_every="1steps"), tmp_path / "whole")
     settings = {"log_every": "1steps", "checkpoint_every": every}
     run = Run(tmp_path / "cut")
     for stop in stops:
         with pytest.raises(KeyboardInterrupt):
-            fit(job("dropout", **settings), run.folder, resume=run.exists, listeners=[Recorder(stop)])
+            train_run(job("dropout", **settings), run.folder, resume=run.exists, listeners=[Recorder(stop)])
         with run.steps_file.open("a") as file:
             file.write('{"epoch": 4, "step": 12, "train": {"lo')
-    fit(job("dropout", **settings), run.folder, resume=True)
+    train_run(job("dropout", **settings), run.folder, resume=True)
     assert [record["step"] for record in run.steps()] == list(range(1, EPOCHS * STEPS + 1))
     assert [timeless(record) for record in run.steps()] == [timeless(record) for record in whole.steps()]
     gradients = [[record["gradients"] for record in each.metrics()] for each in (run, whole)]

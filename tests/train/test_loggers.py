@@ -12,7 +12,7 @@ from PIL import Image
 
 from nelbo.errors import ConfigError, MissingExtraError
 from nelbo.report.gallery import Gallery
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare, train
 from nelbo.train.job import make_trainer
@@ -39,8 +39,8 @@ def stopped_and_resumed(folder: Path, name: str) -> Run:
     """A run that logs, stopped in its second epoch, whose checkpoint is that of the first, and taken up again."""
     made = job(log=(name,), checkpoint_every="1epoch")
     with pytest.raises(KeyboardInterrupt):
-        fit(made, folder, listeners=[Stop()], painter=Gallery(made))
-    return fit(made, folder, resume=True, painter=Gallery(made))
+        train_run(made, folder, listeners=[Stop()], painter=Gallery(made))
+    return train_run(made, folder, resume=True, painter=Gallery(made))
 
 
 # Names and packages.
@@ -58,7 +58,7 @@ def test_a_missing_package_is_said_before_anything_is_written(
     found = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda each: None if each == name else found(each))
     with pytest.raises(MissingExtraError, match=rf"--log {name} needs {name}; .*pip install 'nelbo\[{name}\]'"):
-        fit(job(log=(name,)), tmp_path / "run")
+        train_run(job(log=(name,)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -83,19 +83,19 @@ def test_scalars_have_paths_and_are_finite() -> None:
 
 def test_pictures_come_at_their_rhythm_and_change_nothing(tmp_path: Path) -> None:
     made = job("bytes", network="conv", keep="last")
-    run = fit(made, tmp_path / "run", painter=Gallery(made))
+    run = train_run(made, tmp_path / "run", painter=Gallery(made))
     steps = [record["step"] for record in run.metrics()]
     names = sorted(file.name for file in (run.folder / "images").iterdir())
     assert names == [f"{name}-{step:09d}.png" for name in ("reconstructions", "samples") for step in steps[1:]]
     expected, _, _ = train(job("bytes", network="conv", keep="last", images_every=None))
-    weights = run.load_model().state_dict()
+    weights = run.load().model.state_dict()
     trained = expected.state_dict()
     assert all(value.equal(trained[f"model.{name}"]) for name, value in weights.items())
 
 
 def test_the_upper_row_holds_the_images_themselves(tmp_path: Path) -> None:
     made = job()
-    fit(made, tmp_path, painter=Gallery(made))
+    train_run(made, tmp_path, painter=Gallery(made))
     picture = np.asarray(Image.open(next((tmp_path / "images").glob("reconstructions-*.png"))).convert("RGB"))
     first = made.data.x[made.split.validation[0]].flatten()[:1].float() * 255 / 16
     assert picture[0, 0, 0] == int(torch.round(first))

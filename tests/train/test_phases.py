@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from linear_gaussian import random_linear_gaussian
 from nelbo.core import Batch, Loss, Objective, Phase
 from nelbo.errors import CompositionError, TrainingError
-from nelbo.evaluate import evaluate
+from nelbo.evaluate import evaluate_split
 from nelbo.objectives import FactorVAE
-from nelbo.run import fit
+from nelbo.runs import train_run
 from nelbo.settings import resolve
 from nelbo.train import Job, prepare, train
 from nelbo.train.job import dry_run, make_trainer
@@ -173,17 +173,17 @@ def test_a_dry_run_counts_both_phases() -> None:
 
 def test_a_run_of_two_phases_is_measured_like_any_other(tmp_path: Path) -> None:
     this = job()
-    run = fit(this, tmp_path / "run")
-    model = run.load_model()
+    run = train_run(this, tmp_path / "run")
+    model = run.load().model
     again = train(job())[0].model
     assert all(value.equal(again.state_dict()[name]) for name, value in model.state_dict().items())
     assert not any("discriminator" in name for name in model.state_dict())
-    assert math.isfinite(evaluate(this, model, samples=10).as_json()["log_likelihood"])
+    assert math.isfinite(evaluate_split(this, model, samples=10).as_json()["log_likelihood"])
 
 
 def test_a_refused_composition_leaves_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(CompositionError, match="a product over latent dimensions"):
-        fit(job(objective="beta-tc", posterior="full-gaussian"), tmp_path / "run")
+        train_run(job(objective="beta-tc", posterior="full-gaussian"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nelbo.errors import StorageError
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors, write_tensors
 from nelbo.train import Job, TrainState, prepare, train
@@ -121,13 +121,13 @@ def test_a_training_that_ran_out_of_time_goes_on_to_the_same_end(tmp_path: Path)
 
 
 def test_a_resumed_run_has_one_metrics_line_an_epoch_even_after_a_cut_line(tmp_path: Path) -> None:
-    whole = fit(job("mlp"), tmp_path / "whole")
+    whole = train_run(job("mlp"), tmp_path / "whole")
     run = Run(tmp_path / "cut")
     with pytest.raises(KeyboardInterrupt):
-        fit(job("mlp"), run.folder, listeners=[Interrupt(3)])
+        train_run(job("mlp"), run.folder, listeners=[Interrupt(3)])
     with run.metrics_file.open("a") as file:
         file.write('{"epoch": 4, "step": 12, "train": {"lo')
-    fit(job("mlp"), run.folder, resume=True)
+    train_run(job("mlp"), run.folder, resume=True)
     assert [record["epoch"] for record in run.metrics()] == list(range(1, EPOCHS + 1))
     timeless = [
         [
@@ -164,8 +164,8 @@ def test_a_kill_while_an_epoch_is_put_down_loses_no_metrics_line(
     with monkeypatch.context() as patch:
         patch.setattr(f"{home}.{name}", killed)
         with pytest.raises(KeyboardInterrupt):
-            fit(job("mlp"), tmp_path)
-    run = fit(job("mlp"), tmp_path, resume=True)
+            train_run(job("mlp"), tmp_path)
+    run = train_run(job("mlp"), tmp_path, resume=True)
     assert [record["epoch"] for record in run.metrics()] == list(range(1, EPOCHS + 1))
 
 
@@ -242,11 +242,11 @@ def test_metrics_of_an_epoch_that_was_broken_off_are_those_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nelbo.train.trainer.SHOW_EVERY", 0.0)
-    whole = fit(job("conv-dropout"), tmp_path / "whole")
+    whole = train_run(job("conv-dropout"), tmp_path / "whole")
     every = {"checkpoint_every": "1steps"}
     with pytest.raises(KeyboardInterrupt):
-        fit(job("conv-dropout", **every), tmp_path / "cut", listeners=[Cut(5)])
-    run = fit(job("conv-dropout", **every), tmp_path / "cut", resume=True)
+        train_run(job("conv-dropout", **every), tmp_path / "cut", listeners=[Cut(5)])
+    run = train_run(job("conv-dropout", **every), tmp_path / "cut", resume=True)
     for one, other in zip(run.metrics(), whole.metrics(), strict=True):
         assert one["train"] == pytest.approx(other["train"], rel=1e-12)
         assert one["validation"] == other["validation"]

@@ -13,7 +13,7 @@ from torch import nn
 
 from nelbo.core import Batch, Loss, Objective, SinglePhase
 from nelbo.errors import TrainingError
-from nelbo.run import fit
+from nelbo.runs import train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_lines
 from nelbo.train import Job, prepare, train
@@ -70,7 +70,7 @@ def test_a_training_without_it_has_no_hooks_and_no_watcher() -> None:
 )
 def test_steps_of_the_rhythm_are_lines_of_the_file(tmp_path: Path, rhythm: Rhythm, steps: list[int]) -> None:
     file = tmp_path / "tape.jsonl"
-    fit(job(), tmp_path, listeners=[Taping(rhythm, file=file)])
+    train_run(job(), tmp_path, listeners=[Taping(rhythm, file=file)])
     lines = read_lines(file)
     assert [line["step"] for line in lines] == steps
     assert all("posterior.network" in line["groups"] for line in lines)
@@ -78,7 +78,7 @@ def test_steps_of_the_rhythm_are_lines_of_the_file(tmp_path: Path, rhythm: Rhyth
 
 def test_a_resumed_run_writes_no_step_twice_and_drops_what_a_crash_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "tape.jsonl"
-    fit(job(), tmp_path, listeners=[Taping(Rhythm(steps=2), file=file)])
+    train_run(job(), tmp_path, listeners=[Taping(Rhythm(steps=2), file=file)])
     with file.open("a") as lines:
         lines.write('{"step": 1')
     objective, taping = job().build(), Taping(Rhythm(steps=2), file=file)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nelbo.core import SinglePhase
 from nelbo.errors import ConfigError, TrainingError
-from nelbo.run import Run, fit
+from nelbo.runs import Run, train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors
 from nelbo.train import Job, TrainState, prepare, train
@@ -209,7 +209,7 @@ def test_a_warmup_longer_than_the_run_is_refused(warmup: str) -> None:
 )
 def test_a_refused_setting_leaves_no_run_folder(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        fit(job(**settings), tmp_path / "run")
+        train_run(job(**settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -267,7 +267,7 @@ def test_a_learning_rate_that_explodes_is_told_in_one_sentence() -> None:
 
 def test_a_run_that_broke_keeps_its_configuration_and_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(TrainingError):
-        fit(job(lr=1e25), tmp_path / "run")
+        train_run(job(lr=1e25), tmp_path / "run")
     broken = Run(tmp_path / "run")
     assert broken.exists
     assert not broken.is_complete

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from nelbo.apps.save import Result
-from nelbo.core import Model
 from nelbo.data import Data
 from nelbo.data.raw import Array
 from nelbo.data.raw import Codes as Integers
+from nelbo.data.sources import Source
 from nelbo.errors import ConfigError
-from nelbo.inputs import batches_of
 from nelbo.noise import mixed_seed, own_noise
-from nelbo.train.job import Job, threads
+from nelbo.runs.fitted import Fitted
+from nelbo.train.job import threads
 
 __all__ = ["Codes", "encode"]
 
@@ -28,7 +28,7 @@ __all__ = ["Codes", "encode"]
 class Codes(Result):
     """q(z given x) of N rows in D latent dimensions."""
 
-    mean: Array  # [N, D]
+    mean: Array  # [N, D]  the one code of each row
     row: Integers  # [N]  row numbers in the data set
     spread: Array | None = None  # [N, D]  standard deviation
     draws: Array | None = None  # [N, K, D]
@@ -67,21 +67,22 @@ class Codes(Result):
 
 @torch.inference_mode()
 def encode(
-    job: Job,
-    model: Model,
-    data: Data | None = None,
+    fitted: Fitted,
+    data: Data | Source,
     rows: Tensor | None = None,
     *,
     spread: bool = False,
     draws: int = 0,
     seed: int = 0,
 ) -> Codes:
-    """The posterior mean of each row and, where asked for, its standard deviation and draws of z.
+    """The code of each row (the posterior mean, for most models) and, where asked for, the spread and draws of z.
 
     Parameters
     ----------
-    data, rows
-        Other data than the job's own; row numbers, all by default.
+    data
+        Anything that `nelbo.load_data` reads: a path, an array, a frame.
+    rows
+        Row numbers, all by default.
     spread
         Whether the standard deviation of q(z given x) is wanted.
     draws
@@ -93,16 +94,21 @@ def encode(
     ------
     ConfigError
         If `draws` is negative.
+    DataError
+        If the data are not like those that the model was trained on.
     """
     if draws < 0:
         raise ConfigError(f"--draws {draws} is no number of draws; give 1 or more, or leave it out")
-    data = job.data if data is None else data
+    data = fitted.read(data)
     rows = torch.arange(len(data)) if rows is None else rows
     means, sigmas, drawn = [], [], []
-    with threads(job.settings.threads), own_noise(mixed_seed(seed, 0)):
-        for batch in batches_of(job, data, rows).fixed():
+    model = fitted.model
+    with threads(fitted.about.threads), own_noise(mixed_seed(seed, 0)):
+        for batch in fitted.batches(data, rows).fixed():
+            means.append(model.point(batch).cpu())
+            if not spread and not draws:
+                continue
             q = model.encode(batch)
-            means.append(q.mean.cpu())
             if spread:
                 sigmas.append(q.stddev.cpu())
             if draws:

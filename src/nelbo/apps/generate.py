@@ -12,13 +12,13 @@ from torch import Tensor
 
 from nelbo.apps.images import grid, to_unit
 from nelbo.apps.save import Result, cell_names
-from nelbo.core import Model
 from nelbo.data import one_hot
 from nelbo.data.raw import Array
 from nelbo.data.spec import DataSpec
 from nelbo.errors import ConfigError, unknown
 from nelbo.noise import mixed_seed, own_noise
-from nelbo.train.job import Job, threads
+from nelbo.runs.fitted import Fitted
+from nelbo.train.job import threads
 
 __all__ = ["Samples", "sample"]
 
@@ -39,10 +39,10 @@ class Samples(Result):
     side_by_side: int | None = None  # columns of a picture
 
     @classmethod
-    def of(cls, job: Job, values: Array, label: str | None = None) -> Samples:
+    def of(cls, fitted: Fitted, values: Array, label: str | None = None) -> Samples:
         """Values with what is known of the data they resemble; `label` as `sample` was given it."""
-        spec, codes = job.data.spec, labels_in_turn(job, len(values), label)
-        low, high = float(job.data.x.min()), float(job.data.x.max())
+        spec, codes = fitted.raw, labels_in_turn(fitted.spec, len(values), label)
+        low, high = fitted.about.low, fitted.about.high
         if codes is None:
             return cls(values, spec, low, high)
         names = spec.label_names or ()
@@ -65,7 +65,7 @@ class Samples(Result):
 
 
 @torch.inference_mode()
-def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False, label: str | None = None) -> Array:
+def sample(fitted: Fitted, n: int, *, seed: int = 0, draw: bool = False, label: str | None = None) -> Array:
     """N new rows [N, *event] in the units of the user's data: z ~ p(z), then x from p(x given z).
 
     Parameters
@@ -88,22 +88,22 @@ def sample(job: Job, model: Model, n: int, *, seed: int = 0, draw: bool = False,
     """
     if n < 1:
         raise ConfigError(f"-n {n} asks for no samples; give 1 or more")
-    parts, codes = [], labels_in_turn(job, n, label)
-    contexts = None if codes is None else one_hot(codes, job.spec.context)
-    with threads(job.settings.threads):
+    parts, codes, model = [], labels_in_turn(fitted.spec, n, label), fitted.model
+    contexts = None if codes is None else one_hot(codes, fitted.spec.context)
+    with threads(fitted.about.threads):
         for chunk, start in enumerate(range(0, n, CHUNK)):
             with own_noise(mixed_seed(seed, chunk)):
                 if contexts is None:
                     px = model.sample(min(CHUNK, n - start))
                 else:
                     px = model.sample(1, contexts[start : start + CHUNK])
-                parts.append(job.transform.inverse(px.sample() if draw else px.mean))
+                parts.append(fitted.transform.inverse(px.sample() if draw else px.mean))
     values = torch.cat(parts).cpu()
-    whole = draw and job.data.x.dtype == torch.uint8 and job.transform.name != "density"
+    whole = draw and fitted.about.stored_as == "uint8" and fitted.transform.name != "density"
     return values.to(torch.uint8).numpy() if whole else values.numpy().astype(np.float32)
 
 
-def labels_in_turn(job: Job, n: int, label: str | None = None) -> Tensor | None:
+def labels_in_turn(spec: DataSpec, n: int, label: str | None = None) -> Tensor | None:
     """The classes [N] that samples are given: 0, 1, ..., C - 1, 0, ..., or one; None where the model reads no label.
 
     Raises
@@ -111,14 +111,14 @@ def labels_in_turn(job: Job, n: int, label: str | None = None) -> Tensor | None:
     ConfigError
         If there is no such label, or the model reads none.
     """
-    if not job.spec.context:
+    if not spec.context:
         if label is not None:
             raise ConfigError(
                 f"--label {label} asks for samples of a class, but the run was trained without labels; train one with "
                 "--condition label"
             )
         return None
-    names = job.spec.label_names or ()
+    names = spec.label_names or ()
     if label is None:
         return torch.arange(n) % len(names)
     if label not in names:

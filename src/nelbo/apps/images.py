@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from nelbo.data.raw import Array
 from nelbo.data.spec import DataSpec, Kind
 from nelbo.errors import ConfigError
 
-__all__ = ["grid", "pairs", "to_unit"]
+__all__ = ["grid", "stacks", "to_unit"]
 
 SIDE = 64  # pixels that the longer side of an enlarged image has at least
 GAP = 2  # pixels of the picture between two images
@@ -47,9 +48,9 @@ def grid(images: Array, columns: int | None = None) -> bytes:
     return _png(_tiled([images], columns))
 
 
-def pairs(above: Array, below: Array, columns: int | None = None) -> bytes:
-    """Like `grid`, with each image of `above` over its partner of `below`."""
-    return _png(_tiled([above, below], columns))
+def stacks(layers: Sequence[Array], columns: int | None = None) -> bytes:
+    """Like `grid`, with each image of the first layer over its partners of the others."""
+    return _png(_tiled(list(layers), columns))
 
 
 def _tiled(layers: list[Array], columns: int | None) -> Array:

@@ -13,7 +13,7 @@ from nelbo.cli.plugin import Plugins, load_plugins
 if TYPE_CHECKING:
     from nelbo.citations import Citation
     from nelbo.parts import Part
-    from nelbo.run import Run
+    from nelbo.runs import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -130,7 +130,7 @@ def runs(
     Example:  nelbo runs      or      nelbo runs experiments --json
     """
     from nelbo.errors import RunError
-    from nelbo.run import runs as runs_below
+    from nelbo.runs import runs as runs_below
 
     if not folder.is_dir() and folder != Path("runs"):
         raise RunError(f"there is no folder '{folder}'; name one that holds runs")
@@ -151,7 +151,7 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")], plugin
     Example:  nelbo report runs/001
     """
     from nelbo.report import write_report
-    from nelbo.run import Run
+    from nelbo.runs import Run
 
     load_plugins(plugin)
     print(f"report: {write_report(Run(run))}")
@@ -179,7 +179,7 @@ def _sources(name: str) -> tuple[Citation, ...]:
     from nelbo.data import catalogue
     from nelbo.errors import unknown
     from nelbo.recipes import RECIPES
-    from nelbo.run import Run
+    from nelbo.runs import Run
 
     if name in RECIPES:
         return (find(RECIPES[name].citation),)
@@ -199,7 +199,7 @@ def _recipe_key(name: str) -> str:
 
 
 def _state(run: Run, stopped: str) -> str:
-    from nelbo.run import FAILED
+    from nelbo.runs.folder import FAILED
 
     if not run.is_complete:
         return "failed" if stopped.startswith(FAILED) else "unfinished"

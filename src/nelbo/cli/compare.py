@@ -30,7 +30,7 @@ def compare(
     from nelbo.errors import ConfigError, unknown
     from nelbo.evaluate import compare as compare_models
     from nelbo.evaluate.overview import not_comparable, overviews
-    from nelbo.run import Run, reopen
+    from nelbo.runs import Run, reopen
 
     if len(runs) < 2:
         raise ConfigError(f"one run ({runs[0]}) is nothing to compare; name two or more")
@@ -39,7 +39,7 @@ def compare(
     if figure is not None and figure.suffix.lower() != ".svg":
         raise ConfigError(f"--figure {figure} is no .svg file; name one such as curves.svg")
     load_plugins(plugin)
-    fitted = [(str(run), reopen(Run(run)), Run(run).load_model()) for run in runs]
+    fitted = [(str(run), reopen(Run(run)), Run(run).load().model) for run in runs]
     reasons = not_comparable(fitted, split)
     if all(name in reasons for name, _, _ in fitted[1:]):
         reasons = {}  # nothing is left to put beside the first: the comparison itself says why

@@ -41,7 +41,7 @@ def doctor(
     from nelbo.doctor import examine, examine_data, keep
     from nelbo.errors import ConfigError
     from nelbo.recipes import find
-    from nelbo.run import Run
+    from nelbo.runs import Run
     from nelbo.settings import resolve
 
     load_plugins(plugin)

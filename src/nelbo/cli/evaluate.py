@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,12 +11,11 @@ import typer
 
 from nelbo.cli.output import counting, print_json, print_table, show
 from nelbo.cli.plugin import Plugins, load_plugins
+from nelbo.cli.rows import Label, NewRows, RunFolder, chosen_rows
 
 if TYPE_CHECKING:
-    from nelbo.core import Model
-    from nelbo.data import Data
-    from nelbo.run import Run
-    from nelbo.train.job import Job
+    from nelbo.evaluate.measure import Finding
+    from nelbo.runs import Run
 
 FEW = 0.05  # of the rows
 ESTIMATORS = ("iw", "ais", "bdmc")
@@ -23,7 +23,8 @@ Start = Literal["posterior", "prior"]
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: RunFolder,
+    source: NewRows = None,
     samples: Annotated[
         int | None, typer.Option(help="Importance samples a row (default: 1000), or chains of ais and bdmc (16).")
     ] = None,
@@ -43,10 +44,9 @@ def evaluate(
     ] = None,
     temperatures: Annotated[int, typer.Option(help="Of ais and bdmc: more is nearer the truth.")] = 500,
     start: Annotated[Start, typer.Option(help="Where chains start: posterior or prior.")] = "posterior",
-    rows: Annotated[int, typer.Option(min=1, help="Rows of ais and bdmc, evenly spaced.")] = 100,
+    few: Annotated[int, typer.Option("--rows", min=1, help="Rows of ais and bdmc, evenly spaced.")] = 100,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    data: Annotated[str | None, typer.Option(help="Other data of the same shape, instead of a split.")] = None,
-    label: Annotated[str | None, typer.Option(help="Label column or key of the other data.")] = None,
+    label: Label = None,
     per_row: Annotated[Path | None, typer.Option(help="CSV file for the figures of every row.")] = None,
     seed: Annotated[int, typer.Option(help="Of the importance samples.")] = 0,
     baselines: Annotated[bool, typer.Option(help="Put baselines beside the figures.")] = True,
@@ -57,18 +57,19 @@ def evaluate(
     plugin: Plugins = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Estimate the bound and the log-likelihood of a run's test rows, in nats per datum.
+    """Estimate the bound and the log-likelihood of a run's test rows, or of new ones, in nats per datum.
 
     Example:  nelbo evaluate runs/001 --samples 5000 --per-row rows.csv
 
     Both are log densities or masses at beta = 1 (higher is better); the reference measure says of what.
     """
+    from nelbo.data import evenly
     from nelbo.errors import ConfigError, unknown
     from nelbo.evaluate import Annealing, anneal
-    from nelbo.evaluate import evaluate as evaluate_run
+    from nelbo.evaluate import evaluate as evaluate_rows
     from nelbo.evaluate.annealing import check_annealing
-    from nelbo.inputs import other_data
-    from nelbo.run import Run, reopen
+    from nelbo.evaluate.measure import measure as measure_rows
+    from nelbo.runs import Run
 
     if split not in {"train", "validation", "test"}:
         raise unknown("split to evaluate", split, ("train", "validation", "test"))
@@ -76,41 +77,52 @@ def evaluate(
         raise unknown("estimator", estimator, ESTIMATORS)
     load_plugins(plugin)
     folder = Run(run)
-    model = folder.load_model()
-    job = reopen(folder)
-    other = None
-    if data is not None:
-        other = other_data(job, data, label)
+    fitted = folder.load()
+    data, rows, training = chosen_rows(folder, fitted, source, split, label)
     if measure and discrete:
         raise ConfigError("--discrete is for the likelihood of a run, and --measure is in its place; leave one out")
+    is_own = source is None
     if measure:
-        _measure(folder, job, model, measure, split, other, seed, json)
+        total = len(measure) * len(rows)
+        with counting("measuring", total) as progress:
+            found = measure_rows(
+                fitted,
+                measure,
+                data,
+                rows,
+                split=split if is_own else None,
+                training=training,
+                seed=seed,
+                progress=progress,
+            )
+        if is_own:
+            folder.write_measures(split, {name: finding.as_json() for name, finding in found.items()})
+        _print_measures(found, folder, split, is_own, json)
         return
     how = None
     if estimator != "iw":  # refused before the work
-        check_annealing(model)
+        check_annealing(fitted.model)
         how = Annealing(chains=16 if samples is None else samples, temperatures=temperatures, start=start, seed=seed)
-    total = len(getattr(job.split, split)) if other is None else len(other)
-    with counting("evaluating", total) as progress:
-        result = evaluate_run(
-            job,
-            model,
-            split,
+    with counting("evaluating", len(rows)) as progress:
+        result = evaluate_rows(
+            fitted,
+            data,
+            rows,
+            split=split if is_own else None,
+            training=training,
             samples=1_000 if how is not None or samples is None else samples,
-            data=other,
             seed=seed,
             with_baselines=baselines,
             discrete=discrete,
             progress=progress,
         )
     if how is not None:
-        with counting("annealing", min(rows, total)) as progress:
-            annealed, bracketed = anneal(
-                job, model, split, how, rows=rows, data=other, bracket=estimator == "bdmc", progress=progress
-            )
+        some = evenly(rows, few)
+        with counting("annealing", len(some)) as progress:
+            annealed, bracketed = anneal(fitted, data, some, how, bracket=estimator == "bdmc", progress=progress)
         result = replace(result, annealing=how, annealed=annealed, bracketed=bracketed)
     content = result.as_json()
-    if other is None:
+    if is_own:
         folder.write_evaluation(content)
     if per_row is not None:
         result.write_rows(per_row)
@@ -120,17 +132,7 @@ def evaluate(
     print_evaluation(content)
 
 
-def _measure(
-    folder: Run, job: Job, model: Model, names: list[str], split: str, data: Data | None, seed: int, json: bool
-) -> None:
-    """Measure what was asked for, keep it with the run, and print it."""
-    from nelbo.evaluate.measure import measure
-
-    total = len(names) * (len(getattr(job.split, split)) if data is None else len(data))
-    with counting("measuring", total) as progress:
-        found = measure(job, model, names, split, data=data, seed=seed, progress=progress)
-    if data is None:
-        folder.write_measures(split, {name: finding.as_json() for name, finding in found.items()})
+def _print_measures(found: Mapping[str, Finding], folder: Run, split: str, is_own: bool, json: bool) -> None:
     if json:
         print_json({"split": split, "measures": {name: finding.figures for name, finding in found.items()}})
         return
@@ -138,7 +140,7 @@ def _measure(
         print_table(finding.title, finding.columns, finding.rows)
         for note in finding.notes:
             print(f"note: {note}")
-    if data is None and any(finding.charts for finding in found.values()):
+    if is_own and any(finding.charts for finding in found.values()):
         print(f"pictures: nelbo report {folder.folder}")
 
 

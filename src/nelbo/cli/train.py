@@ -12,7 +12,7 @@ from nelbo.cli.output import counting, following, print_json, say
 from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
-    from nelbo.run import Run
+    from nelbo.runs import Run
     from nelbo.train.images import Painter
     from nelbo.train.job import Job
     from nelbo.train.rhythm import Rhythm
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Data, Model, Fit, Folder = "Data", "Model", "Training", "Run"
 TAPE_EVERY = "100steps"
 FORETOLD = 3  # findings of the pre-flight that are told
-EVALUATION_SAMPLES = 200  # importance samples after a training; nelbo evaluate takes more
 
 
 def train(
@@ -296,7 +295,7 @@ def train(
     if dry_run:
         _dry_run(job, json)
         return
-    from nelbo.run import claim
+    from nelbo.runs import claim
     from nelbo.train.loggers import require
 
     require(job.settings.log)
@@ -328,7 +327,7 @@ def _resume(
     json: bool,
 ) -> None:
     from nelbo.errors import ConfigError
-    from nelbo.run import Run, claim, reopen
+    from nelbo.runs import Run, claim, reopen
 
     if folder is None and "source" in given:
         folder = Path(str(given.pop("source")))
@@ -383,14 +382,14 @@ def _fit(
     from shlex import quote
 
     from nelbo.errors import TrainingError
-    from nelbo.run import fit
+    from nelbo.runs import train_run
     from nelbo.train.interruption import Interrupted
 
     taping = _taping(job, folder, rhythm)
     try:
         with following() as listener, taping or nullcontext():
             listeners = [listener] if taping is None else [listener, taping]
-            run = fit(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
+            run = train_run(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
     except KeyboardInterrupt as stopped:
         by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
         say(f"\nstopped {by}; go on with: nelbo train --resume {quote(str(folder))}{_again(plugin)}")
@@ -462,18 +461,15 @@ def _dry_run(job: Job, json: bool) -> None:
 def _finish(run: Run, job: Job, json: bool) -> None:
     """Measure, report, and print the figures and where the report is."""
     from nelbo.cli.evaluate import print_evaluation
-    from nelbo.evaluate import evaluate
-    from nelbo.report import write_report
+    from nelbo.fitting import evaluated
 
     with counting("evaluating", len(job.split.test)) as progress:
-        result = evaluate(job, run.load_model(), samples=EVALUATION_SAMPLES, progress=progress)
-    run.write_evaluation(result.as_json())
-    report = write_report(run, job)
+        content = evaluated(run, job, progress).as_json()
     if json:
-        print_json({"run": str(run.folder), "report": str(report), **result.as_json()})
+        print_json({"run": str(run.folder), "report": str(run.report_file), **content})
         return
-    print_evaluation(result.as_json())
-    print(f"report: {report}")
+    print_evaluation(content)
+    print(f"report: {run.report_file}")
 
 
 def _sizes(text: str) -> tuple[int, ...]:

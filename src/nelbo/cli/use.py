@@ -7,24 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nelbo.cli.output import count, print_json, say, show
+from nelbo.cli.output import count, print_json, show
 from nelbo.cli.plugin import Plugins, load_plugins
+from nelbo.cli.rows import Label, NewRows, RunFolder, chosen_rows
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from nelbo.core import Model
-    from nelbo.data import Data
-    from nelbo.train.job import Job
+    from nelbo.runs import Fitted
 
 FEW = 16  # pairs in a picture of reconstructions
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
-OtherData = Annotated[
-    str | None, typer.Argument(metavar="DATA", help="Other data of the same shape, instead of a split.")
-]
 Split = Annotated[str, typer.Option(help="train, validation, test or all rows of the data trained on.")]
-Label = Annotated[str | None, typer.Option(help="Label column or key of the other data (default: that of the run).")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -54,10 +46,10 @@ def sample(
     """
     from nelbo import apps
 
-    job, model = _open(run, plugin)
-    path = _output(output, run, "samples", job, images=True)
-    values = apps.sample(job, model, n, seed=seed, draw=draw, label=label)
-    apps.write(path, apps.Samples.of(job, values, label))
+    fitted = _open(run, plugin)
+    path = _output(output, run, "samples", fitted, images=True)
+    values = apps.sample(fitted, n, seed=seed, draw=draw, label=label)
+    apps.write(path, apps.Samples.of(fitted, values, label))
     if json:
         content = {
             "run": str(run),
@@ -74,7 +66,7 @@ def sample(
 
 def reconstruct(
     run: RunFolder,
-    data: OtherData = None,
+    data: NewRows = None,
     split: Split = "test",
     n: Annotated[
         int | None,
@@ -88,7 +80,9 @@ def reconstruct(
             help=".png (images), .npz, .npy or .csv (default: reconstructions.png or .csv in the run).",
         ),
     ] = None,
+    draws: Annotated[int, typer.Option(help="Reconstructions from draws of the posterior, beside the one.")] = 0,
     label: Label = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
     plugin: Plugins = None,
     json: Json = False,
 ) -> None:
@@ -96,18 +90,20 @@ def reconstruct(
 
     Example:  nelbo reconstruct runs/001 -n 16 -o reconstructions.png
 
-    A reconstruction is the mean of p(x given z) at the posterior mean. Errors are in the units of the data.
+    A reconstruction is the mean of p(x given z) at the one code of a row; with --draws others are made at draws of its
+    posterior. Errors are those of the one code, in the units of the data.
     """
     from nelbo import apps
     from nelbo.apps.save import cell_names
     from nelbo.errors import ConfigError
+    from nelbo.runs import Run
 
     if n is not None and n < 1:
         raise ConfigError(f"-n {n} asks for no rows; give 1 or more, or leave it out for all")
-    job, model = _open(run, plugin)
-    path = _output(output, run, "reconstructions", job, images=True)
-    other, rows = _chosen(job, data, split, label)
-    result = apps.reconstruct(job, model, other, rows)
+    fitted = _open(run, plugin)
+    path = _output(output, run, "reconstructions", fitted, images=True)
+    chosen, rows, _ = chosen_rows(Run(run), fitted, data, split, label)
+    result = apps.reconstruct(fitted, chosen, rows, draws=draws, seed=seed)
     shown = result.first(n or (FEW if path.suffix.lower() == ".png" else len(result)))
     apps.write(path, shown)
     errors = result.squared_error.reshape(-1)
@@ -119,19 +115,19 @@ def reconstruct(
         )
         print(f"{count(len(shown), 'reconstruction')}: {path}")
         return
-    is_table = job.data.spec.columns is not None
+    is_table = chosen.spec.columns is not None
     print_json(
         {
             "run": str(run),
             "output": str(path),
-            "data": job.data.spec.name if other is None else other.spec.name,
-            "split": split if other is None else None,
+            "data": chosen.spec.name,
+            "split": split if data is None else None,
             "n": len(result),
             "written": len(shown),
             "mean_squared_error": mean,
             "root_mean_squared_error": mean**0.5,
             "explained_variance": explained,
-            "mean_squared_error_per_column": dict(zip(cell_names(job.data.spec), errors.tolist(), strict=True))
+            "mean_squared_error_per_column": dict(zip(cell_names(chosen.spec), errors.tolist(), strict=True))
             if is_table
             else None,
         }
@@ -140,7 +136,7 @@ def reconstruct(
 
 def encode(
     run: RunFolder,
-    data: OtherData = None,
+    data: NewRows = None,
     split: Split = "test",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help=".csv, .npz or .npy (default: latents.csv in the run).")
@@ -159,11 +155,12 @@ def encode(
     Columns are row (counted from 0), label where there is one, z1, z2, ..., and with --spread sigma1, sigma2, ...
     """
     from nelbo import apps
+    from nelbo.runs import Run
 
-    job, model = _open(run, plugin)
-    path = _output(output, run, "latents", job, images=False)
-    other, rows = _chosen(job, data, split, label)
-    codes = apps.encode(job, model, other, rows, spread=spread, draws=draws, seed=seed)
+    fitted = _open(run, plugin)
+    path = _output(output, run, "latents", fitted, images=False)
+    chosen, rows, _ = chosen_rows(Run(run), fitted, data, split, label)
+    codes = apps.encode(fitted, chosen, rows, spread=spread, draws=draws, seed=seed)
     apps.write(path, codes)
     rows_done, latent = codes.mean.shape
     if json:
@@ -175,41 +172,24 @@ def encode(
             "spread": spread,
             "draws": draws,
         }
-        print_json({**content, "split": split if other is None else None, "seed": seed})
+        print_json({**content, "split": split if data is None else None, "seed": seed})
         return
     print(f"{count(rows_done, 'row')} in {count(latent, 'latent dimension')}: {path}")
 
 
-def _open(folder: Path, plugin: list[Path] | None) -> tuple[Job, Model]:
-    from nelbo.run import Run, reopen
+def _open(folder: Path, plugin: list[Path] | None) -> Fitted:
+    from nelbo.runs import load
 
     load_plugins(plugin)
-    run = Run(folder)
-    model = run.load_model()
-    return reopen(run), model
+    return load(folder)
 
 
-def _output(asked: Path | None, run: Path, name: str, job: Job, *, images: bool) -> Path:
+def _output(asked: Path | None, run: Path, name: str, fitted: Fitted, *, images: bool) -> Path:
     """Where to write; an ending that cannot be written is refused before anything is computed."""
     from nelbo.apps import check_suffix
 
-    spec = job.data.spec
-    picture = images and spec.layout == "image"
+    picture = images and fitted.raw.layout == "image"
     if asked is None:
         return run / f"{name}.{'png' if picture else 'csv'}"
-    check_suffix(asked, f"{name} of {spec.name!r}", images=picture)
+    check_suffix(asked, f"{name} of {fitted.raw.name!r}", images=picture)
     return asked
-
-
-def _chosen(job: Job, source: str | None, split: str, label: str | None) -> tuple[Data | None, Tensor | None]:
-    """Other data, or row numbers of the job's own."""
-    from nelbo.errors import ConfigError
-    from nelbo.inputs import other_data, rows_of
-
-    if source is not None:
-        data = other_data(job, source, label)
-        say(data.spec.explain())
-        return data, None
-    if label is not None:
-        raise ConfigError(f"--label {label} is for other data; the run's own labels were chosen when it was trained")
-    return None, rows_of(job, split)

@@ -15,7 +15,7 @@ from nelbo.cli.output import print_json, show
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from nelbo.snapshot import Snapshot
+    from nelbo.runs.snapshot import Snapshot
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 CURVE, FEWEST = 40, 8  # epochs in a curve, at most and at least
@@ -36,10 +36,10 @@ def watch(
 
     It only reads. It ends by itself when the run is complete or has failed; Ctrl-C leaves, and the training goes on.
     """
-    from nelbo.run import Run
+    from nelbo.runs import Run
 
     if json or once:
-        from nelbo.snapshot import snapshot
+        from nelbo.runs.snapshot import snapshot
 
         found = snapshot(Run(run))
         if json:
@@ -59,8 +59,8 @@ def _follow(folder: Path, every: float) -> None:
     from rich.text import Text
 
     from nelbo.errors import NelboError
-    from nelbo.run import Run
-    from nelbo.snapshot import snapshot
+    from nelbo.runs import Run
+    from nelbo.runs.snapshot import snapshot
 
     run, console = Run(folder), Console()
     with Live(Text(f"looking at {folder}"), console=console, auto_refresh=False) as live:

@@ -9,7 +9,7 @@ Shapes: K importance samples (or Monte Carlo draws), B data, D latent dimensions
 
 from nelbo.core.batch import Batch, sum_cells
 from nelbo.core.model import Abilities, FreePosterior, Group, LikelihoodModel, Model, Sides
-from nelbo.core.objective import Bound, Gradient, Objective, Phase, SinglePhase
+from nelbo.core.objective import Bound, Gradient, Objective, Phase, SinglePhase, Solver
 from nelbo.core.parts import Likelihood, Posterior, Prior, Space
 from nelbo.core.terms import Draw, Loss, Terms
 
@@ -31,6 +31,7 @@ __all__ = [
     "Prior",
     "Sides",
     "SinglePhase",
+    "Solver",
     "Space",
     "Terms",
     "sum_cells",

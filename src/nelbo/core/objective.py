@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from nelbo.core.batch import Batch
 from nelbo.core.model import Model
 from nelbo.core.terms import Draw, Loss, Terms
 
-__all__ = ["Bound", "Gradient", "Objective", "Phase", "SinglePhase"]
+__all__ = ["Bound", "Gradient", "Objective", "Phase", "SinglePhase", "Solver"]
 
 
 class Bound(ABC):
@@ -65,10 +65,30 @@ class Phase(nn.Module, ABC):
         return {}
 
 
+class Solver(ABC):
+    """A way to fit a model without gradient steps: an eigendecomposition, EM, coordinate ascent."""
+
+    @abstractmethod
+    def fit(self, model: Model, rows: Callable[[], Iterable[Batch]], progress: Callable[[float], None]) -> None:
+        """Set the weights of the model from all rows, which may be asked for as often as wanted.
+
+        Parameters
+        ----------
+        progress
+            Told the share of the work that is done, 0 to 1.
+
+        Raises
+        ------
+        CompositionError
+            If the model is not one that it can fit.
+        """
+
+
 class Objective(nn.Module, ABC):
-    """A way to fit a model: one or more phases, each a child that owns what it trains."""
+    """A way to fit a model: one or more phases, each a child that owns what it trains, or a solver."""
 
     model: Model  # that is fitted; a child of the phase that trains it
+    solver: Solver | None = None  # takes the place of gradient steps
 
     def knows(self, model: Model) -> None:
         """Know the model without owning it a second time: it is a child of a phase."""

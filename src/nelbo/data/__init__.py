@@ -7,7 +7,7 @@ from nelbo.data.conditioning import conditioned, one_hot
 from nelbo.data.datasets import DatasetInfo, catalogue
 from nelbo.data.factors import with_factors
 from nelbo.data.fit import fit_spec
-from nelbo.data.sources import Data, columns_in, has_named_columns, load, names_in
+from nelbo.data.sources import Data, Source, columns_in, has_named_columns, load, names_in
 from nelbo.data.spec import Column, DataSpec, Factor, Kind, Scaling
 from nelbo.data.splits import Split, evenly, split
 from nelbo.data.transforms import (
@@ -40,6 +40,7 @@ __all__ = [
     "NoTransform",
     "RawDensity",
     "Scaling",
+    "Source",
     "Split",
     "Transform",
     "catalogue",

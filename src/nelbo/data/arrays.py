@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from torch import Tensor
@@ -17,10 +17,13 @@ from nelbo.data.spec import Layout
 from nelbo.errors import DataError, unknown
 
 __all__ = [
+    "Sparse",
     "column_names",
     "drop_columns",
     "factor_arrays",
     "from_array",
+    "from_sparse",
+    "is_sparse",
     "label_key",
     "one_by_one",
     "read_arrays",
@@ -32,8 +35,21 @@ __all__ = [
 
 CHANNELS = (1, 3)
 TABLE, GREY, COLOUR = 2, 3, 4  # numbers of axes
+SINGLE = 4  # bytes of a value in single precision
+MOST_DENSE = 16 * 2**30  # bytes of a sparse matrix in single precision with its zeros
 FACTORS, FACTOR_NAMES = "factors", "factor_names"
 DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError)
+
+
+class Sparse(Protocol):
+    """What is asked of a sparse matrix or array of SciPy."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N, D."""
+
+    def toarray(self) -> Array:
+        """The same values [N, D] with their zeros."""
 
 
 def from_array(source: Array | Tensor, name: str, what: str, drop: Sequence[str] = ()) -> Raw:
@@ -54,6 +70,33 @@ def from_array(source: Array | Tensor, name: str, what: str, drop: Sequence[str]
         return Raw(values, layout, name)
     values, names = drop_columns(values, column_names(values.shape[1]), drop)
     return Raw(values, layout, name, names)
+
+
+def is_sparse(source: object) -> TypeGuard[Sparse]:
+    """Whether this is a sparse matrix or array of SciPy, of any format."""
+    from scipy.sparse import issparse
+
+    return bool(issparse(source))
+
+
+def from_sparse(source: Sparse, drop: Sequence[str] = ()) -> Raw:
+    """Rows [N, D] from a sparse matrix of SciPy, with its zeros.
+
+    Raises
+    ------
+    DataError
+        If the matrix is empty, has not two axes, does not hold numbers, or would be too large with its zeros.
+    """
+    shape = " x ".join(map(str, source.shape))
+    if len(source.shape) != TABLE:
+        raise DataError(f"the sparse array has the shape {shape}; give a table (N, D)")
+    needed = SINGLE * source.shape[0] * source.shape[1]
+    if needed > MOST_DENSE:
+        raise DataError(
+            f"the sparse matrix has {shape} values, {needed / 2**30:.1f} GiB in single precision with its zeros, but "
+            f"at most {MOST_DENSE / 2**30:.0f} GiB are read; select columns or rows first, e.g. the most variable ones"
+        )
+    return from_array(source.toarray(), "matrix", "the sparse matrix", drop)
 
 
 def read_npy(path: Path, drop: Sequence[str] = ()) -> Raw:

@@ -1,20 +1,31 @@
-"""Data from a name, a file, a folder, an array or a tensor, with a spec that says what was found."""
+"""Data from a name, a file, a folder, an array or a data frame, with a spec that says what was found."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast, final
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nelbo.data.arrays import from_array, one_by_one, read_arrays, read_keys, read_npy, read_npz
+from nelbo.data.arrays import (
+    Sparse,
+    from_array,
+    from_sparse,
+    is_sparse,
+    one_by_one,
+    read_arrays,
+    read_keys,
+    read_npy,
+    read_npz,
+)
 from nelbo.data.datasets import NAMES, read_named
+from nelbo.data.frames import Frame, as_frame, as_series, frame_columns, read_frame
 from nelbo.data.hdf5 import (
     read_h5,
     read_h5_arrays,
@@ -31,10 +42,14 @@ from nelbo.data.spec import DataSpec, Factor, Kind, Scaling
 from nelbo.data.table import read_columns, read_names, read_table
 from nelbo.errors import DataError, HolesError, unknown
 
+if TYPE_CHECKING:
+    from narwhals.stable.v2.typing import IntoDataFrame, IntoSeries
+
 __all__ = ["Data", "Source", "columns_in", "has_named_columns", "load", "names_in", "read_beside"]
 
-Rows = Array | Tensor
-Source = str | Path | Array | Tensor | tuple[Rows, Rows]
+Rows: TypeAlias = "Array | Tensor | IntoDataFrame | Sparse"
+Labels: TypeAlias = "Array | Tensor | IntoSeries | Sequence[object]"
+Source: TypeAlias = "str | Path | Rows | tuple[Rows, Labels]"
 
 PAIR = 2
 BYTES = 256
@@ -84,12 +99,14 @@ def load(
     Parameters
     ----------
     source
-        A known name (``mnist``), a .npz, .npy, .csv, .h5 or .h5ad file, a folder of images, an array or tensor of rows,
-        or a pair of rows and labels. A known name wins over a path of the same name.
+        A known name (``mnist``), a .npz, .npy, .csv, .h5 or .h5ad file, a folder of images; rows as a NumPy array, a
+        torch tensor, a pandas or Polars frame (or another that narwhals reads) or a sparse matrix of SciPy; or a pair
+        of rows and labels, matched by their order. A known name wins over a path of the same name; the index of a frame
+        is left aside.
     label
-        The column (.csv), array (.npz, .h5) or column of ``obs`` (.h5ad) that holds labels; by default the array ``y``
-        of a .npz or .h5 file. The array ``factors`` [N, F] of such a file holds its factors of variation, named by
-        the array ``factor_names`` [F].
+        The column (.csv, frame), array (.npz, .h5) or column of ``obs`` (.h5ad) that holds labels; by default the
+        array ``y`` of a .npz or .h5 file. The array ``factors`` [N, F] of such a file holds its factors of variation,
+        named by the array ``factor_names`` [F].
     drop
         Columns of a table to leave aside.
     group
@@ -135,18 +152,21 @@ def load(
         group=None if groups is None else torch.from_numpy(groups),
         factors=torch.from_numpy(factor_codes) if factors else None,
         source=_describe(source),
-        sha256=_digest(x, codes),
+        sha256=digest_rows(x, codes),
     )
 
 
-def names_in(source: str | Path) -> tuple[str, ...] | None:
-    """All that --label may name: columns of a table, or arrays of a .npz or .h5 file; None where a source has none.
+def names_in(source: Source) -> tuple[str, ...] | None:
+    """All that --label may name: columns of a table or frame, or arrays of a .npz or .h5 file; None if there are none.
 
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file or frame cannot be read.
     """
+    if not isinstance(source, str | Path):
+        frame = None if isinstance(source, tuple) else _frame_in(source)  # a pair has its labels already
+        return None if frame is None else frame.names
     path = Path(source).expanduser()
     suffix = path.suffix.lower()
     if str(source) in NAMES or not path.is_file():
@@ -163,13 +183,14 @@ def names_in(source: str | Path) -> tuple[str, ...] | None:
     return None
 
 
-def read_beside(source: str | Path, names: Sequence[str]) -> dict[str, Array]:
-    """What a file says of its rows, by name, whether a model reads it or it was left aside.
+def read_beside(source: Source, names: Sequence[str]) -> dict[str, Array]:
+    """What a file or frame says of its rows, by name, whether a model reads it or it was left aside.
 
     Parameters
     ----------
     names
-        Columns of a table or of ``obs`` (.h5ad), or arrays (.npz, .h5), of which one [N, F] gives F columns.
+        Columns of a table, of a frame or of ``obs`` (.h5ad), or arrays (.npz, .h5), of which one [N, F] gives F
+        columns.
 
     Returns
     -------
@@ -178,38 +199,53 @@ def read_beside(source: str | Path, names: Sequence[str]) -> dict[str, Array]:
     Raises
     ------
     DataError
-        If the source is no such file, cannot be read, or holds nothing of that name.
+        If the source is no such file or frame, cannot be read, or holds nothing of that name.
     """
-    path = Path(source).expanduser()
-    suffix = path.suffix.lower()
-    if str(source) in NAMES or not path.is_file() or suffix not in _BESIDE:
+    frame = _frame_in(source)
+    if frame is not None:
+        return frame_columns(frame, names)
+    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    if path is None or str(source) in NAMES or not path.is_file() or path.suffix.lower() not in _BESIDE:
         raise DataError(
-            f"'{source}' has no columns or arrays that {', '.join(names)} could name; give a file with them"
+            f"'{_describe(source)}' has no columns or arrays that {', '.join(names)} could name; give a file with them"
         )
     try:
-        found = _BESIDE[suffix](path, names)
+        found = _BESIDE[path.suffix.lower()](path, names)
     except OSError as error:
         raise _unreadable(path, error) from error
     return {key: column for name, values in found.items() for key, column in one_by_one(name, values).items()}
 
 
-def columns_in(source: str | Path) -> tuple[str, ...] | None:
+def columns_in(source: Source) -> tuple[str, ...] | None:
     """The names of the columns of a table, by which other rows are matched to it; None where a source has none.
 
     Raises
     ------
     DataError
-        If the file cannot be read.
+        If the file or frame cannot be read.
     """
+    frame = _frame_in(source)
+    if frame is not None:
+        return frame.names
+    if not isinstance(source, str | Path) or not has_named_columns(source) or str(source) in NAMES:
+        return None
     path = Path(source).expanduser()
-    if not has_named_columns(source) or str(source) in NAMES or not path.is_file():
+    if not path.is_file():
         return None
     return read_h5ad_names(path)[0] if path.suffix.lower() == ANNOTATED else names_in(source)
 
 
-def has_named_columns(source: str | Path) -> bool:
-    """Whether a file of that ending names its columns."""
-    return Path(source).suffix.lower() in (*TABLES, ANNOTATED)
+def has_named_columns(source: Source) -> bool:
+    """Whether this is a data frame, or a file of an ending whose columns have names."""
+    if isinstance(source, str | Path):
+        return Path(source).suffix.lower() in (*TABLES, ANNOTATED)
+    return _frame_in(source) is not None
+
+
+def _frame_in(source: Source) -> Frame | None:
+    """The frame that a source is, or that holds the rows of a pair; None where there is none."""
+    rows = source[0] if isinstance(source, tuple) and len(source) == PAIR else source
+    return None if isinstance(rows, str | Path | tuple | np.ndarray | Tensor) else as_frame(rows)
 
 
 def _read(source: Source, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
@@ -218,21 +254,37 @@ def _read(source: Source, label: str | None, drop: Sequence[str], group: str | N
         return read_named(source)
     if isinstance(source, str | Path):
         return _read_path(source, label, drop, group)
-    if isinstance(source, tuple):
-        if len(source) != PAIR:
-            raise DataError(f"a tuple of {len(source)} was given; give the pair (rows, labels)")
-        _refuse_flags("a pair of arrays", label, group, ())
-        rows, labels = source
-        raw = from_array(rows, "array", "the array of rows", drop)
-        values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-        return Raw(raw.values, raw.layout, raw.name, raw.names, label=_as_text(values))
-    if isinstance(source, np.ndarray | Tensor):
+    if not isinstance(source, tuple):
+        return _read_rows(source, label, drop, group)
+    if len(source) != PAIR:
+        raise DataError(f"a tuple of {len(source)} was given; give the pair (rows, labels)")
+    _refuse_flags("a pair (rows, labels)", label, group, ())
+    rows, labels = source
+    return replace(_read_rows(rows, None, drop, None), label=_read_labels(labels))
+
+
+def _read_rows(rows: Rows, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
+    """Rows that are in memory."""
+    if isinstance(rows, np.ndarray | Tensor):
         _refuse_flags("an array", label, group, ())
-        return from_array(source, "array", "the array", drop)
+        return from_array(rows, "array", "the array", drop)
+    if is_sparse(rows):
+        _refuse_flags("a sparse matrix", label, group, ())
+        return from_sparse(rows, drop)
+    frame = as_frame(rows)
+    if frame is not None:
+        return read_frame(frame, label, group, drop)
     raise DataError(
-        f"data cannot be read from a {type(source).__name__}; give a name, a path, a NumPy array, a torch tensor, "
-        "or a pair (rows, labels)"
+        f"data cannot be read from a {type(rows).__name__}; give a name, a path, a NumPy array, a torch tensor, "
+        "a pandas or Polars frame, a sparse matrix of SciPy, or a pair (rows, labels)"
     )
+
+
+def _read_labels(labels: Labels) -> Array:
+    if isinstance(labels, Tensor):
+        return labels.detach().cpu().numpy()
+    series = None if isinstance(labels, np.ndarray | list | tuple) else as_series(labels)
+    return _as_text(np.asarray(labels)) if series is None else series
 
 
 def _read_path(source: str | Path, label: str | None, drop: Sequence[str], group: str | None) -> Raw:
@@ -356,10 +408,19 @@ def _describe(source: Source) -> str:
     if isinstance(source, str | Path):
         return str(source)
     rows = source[0] if isinstance(source, tuple) else source
-    return "array of " + " x ".join(map(str, rows.shape))
+    if isinstance(rows, np.ndarray | Tensor):
+        return f"array of {_size(rows.shape)}"
+    if is_sparse(rows):
+        return f"sparse matrix of {_size(rows.shape)}"
+    frame = as_frame(rows)
+    return type(rows).__name__ if frame is None else f"frame of {_size(frame.shape)}"
 
 
-def _digest(x: Tensor, label: Tensor | None) -> str:
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def digest_rows(x: Tensor, label: Tensor | None) -> str:
     """SHA-256 over dtype, shape and little-endian bytes of the rows, then of the labels."""
     digest = hashlib.sha256()
     for tensor in (x, label):

@@ -27,7 +27,7 @@ from nelbo.doctor.thresholds import (
 )  # fmt: skip
 from nelbo.doctor.wording import count, nats, percent
 from nelbo.networks import options
-from nelbo.run import FAILED
+from nelbo.runs.folder import FAILED
 from nelbo.train.job import AIM_STEPS
 
 __all__ = ["COURSE_RULES"]

@@ -22,7 +22,7 @@ from nelbo.doctor.patient import Patient
 from nelbo.doctor.preflight import PLAN_RULES, few_steps, fixed_variance, heavy_beta, preflight
 from nelbo.doctor.rate_rules import RATE_RULES
 from nelbo.errors import DataError, HolesError
-from nelbo.run import Run, reopen
+from nelbo.runs import Run, reopen
 from nelbo.settings import Settings
 from nelbo.storage import read_json, write_json
 from nelbo.train.job import Job, prepare, threads
@@ -85,7 +85,7 @@ def examine(run: Run, progress: Callable[[str], None] = lambda part: None) -> Di
     started = time.perf_counter()
     config, job = run.config(), reopen(run)
     evidence = Evidence.of(config, run.metrics(), run.evaluation(), run.state(), str(run.folder))
-    model = run.load_model() if run.is_complete else None
+    model = run.load().model if run.is_complete else None
     case = Case(job, evidence.plugins)
     patient = Patient(case, evidence, model)
     with threads(job.settings.threads):

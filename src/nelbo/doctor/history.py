@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nelbo.doctor.thresholds import ENOUGH, SIGMAS
-from nelbo.run import FAILED
+from nelbo.runs.folder import FAILED
 
 __all__ = ["History"]
 

@@ -14,10 +14,9 @@ from nelbo.data import evenly
 from nelbo.distributions.normal import Floored
 from nelbo.doctor.case import Case
 from nelbo.doctor.evidence import Evidence
-from nelbo.evaluate.baselines import marginals, values_seen
-from nelbo.inputs import batches_of
 from nelbo.models.activity import LatentSummary, of_log_variances, summarise_latents
 from nelbo.noise import own_noise
+from nelbo.solvers.baselines import marginals, values_seen
 from nelbo.train.job import Job
 
 __all__ = ["Latents", "Patient", "Terms"]
@@ -82,7 +81,7 @@ class Patient:
     def batches(self, part: str, most: int = ROWS) -> list[Batch]:
         """At most so many evenly spaced rows of a part of the split, as the model reads them."""
         rows = evenly(getattr(self.job.split, part), most)
-        return list(batches_of(self.job, rows=rows, batch_size=CHUNK).fixed())
+        return list(self.job.in_order(rows, batch_size=CHUNK).fixed())
 
     @cached_property
     def initial(self) -> Objective:

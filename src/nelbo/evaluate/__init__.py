@@ -7,11 +7,11 @@ from nelbo.evaluate.annealing import (
     annealed_log_likelihood,
     bidirectional_log_likelihood,
 )
-from nelbo.evaluate.baselines import Baseline, baselines
 from nelbo.evaluate.comparison import Comparison, compare
-from nelbo.evaluate.evaluation import Evaluation, anneal, evaluate, evaluate_model
+from nelbo.evaluate.evaluation import Evaluation, anneal, evaluate, evaluate_model, evaluate_split
 from nelbo.evaluate.likelihood import Estimate, importance_log_likelihood
 from nelbo.models.activity import LatentSummary, summarise_latents
+from nelbo.solvers.baselines import Baseline, baselines
 
 __all__ = [
     "Annealed",
@@ -29,6 +29,7 @@ __all__ = [
     "compare",
     "evaluate",
     "evaluate_model",
+    "evaluate_split",
     "importance_log_likelihood",
     "summarise_latents",
 ]

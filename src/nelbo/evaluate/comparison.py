@@ -14,7 +14,6 @@ from nelbo.core import Model
 from nelbo.errors import CompositionError, DataError
 from nelbo.evaluate.evaluation import finite
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
-from nelbo.inputs import batches_of
 from nelbo.train.job import Job, threads
 
 
@@ -80,7 +79,7 @@ def compare(
     estimates = []
     for _, job, model in fitted:
         with threads(job.settings.threads):
-            batches = batches_of(job, rows=rows)
+            batches = job.in_order(rows)
             estimates.append(
                 importance_log_likelihood(model.eval(), batches.fixed(), samples, seed=seed, progress=progress)
             )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nelbo.core import Model, Space
 from nelbo.data import Batches, Data, DataSpec, evenly
+from nelbo.data.sources import Source
 from nelbo.evaluate.annealing import (
     Annealed,
     Annealing,
@@ -23,12 +24,12 @@ from nelbo.evaluate.annealing import (
     bidirectional_log_likelihood,
     simulate,
 )
-from nelbo.evaluate.baselines import Baseline, baselines, values_seen
 from nelbo.evaluate.likelihood import Estimate, Progress, importance_log_likelihood, standard_error
 from nelbo.evaluate.pareto import RELIABLE
-from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.models.activity import LatentSummary, summarise_latents
 from nelbo.noise import own_noise
+from nelbo.runs.fitted import Fitted, TrainingRows
+from nelbo.solvers.baselines import Baseline, values_seen
 from nelbo.storage import write_text
 from nelbo.train.job import Job, threads
 
@@ -173,45 +174,63 @@ class Evaluation:
 
 
 def evaluate(
-    job: Job,
-    model: Model,
-    split: str = "test",
+    fitted: Fitted,
+    data: Data | Source,
+    rows: Tensor | None = None,
     *,
+    split: str | None = None,
+    training: TrainingRows | None = None,
     samples: int = 1_000,
-    data: Data | None = None,
     seed: int = 0,
     with_baselines: bool = True,
     discrete: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Evaluate a fitted model on a split of its own data, or on other data of the same shape.
+    """Evaluate a fitted model on rows that are like those it was trained on.
 
-    With `discrete` the figures are those of the model that this one relaxes: discrete latents, the same networks.
+    Parameters
+    ----------
+    data, rows
+        Anything that `nelbo.load_data` reads, and row numbers in it (all by default).
+    split
+        What these rows are called; by default the name of the data.
+    training
+        The rows that the model was trained on, where they are at hand: their bound is put beside that of the rows.
+    samples
+        Importance samples a row, K.
+    with_baselines
+        Whether what baselines kept of the training rows is scored on these rows.
+    discrete
+        Whether the figures are those of the model that this one relaxes: discrete latents, the same networks.
 
     Raises
     ------
     DataError
-        If other data are of another shape or kind than the model was trained on.
+        If the data are of another shape or kind than the model was trained on.
     CompositionError
         If `discrete` is asked of latents that are no relaxation.
     """
     started = time.perf_counter()
-    with threads(job.settings.threads):
-        batches = _batches(job, split, data)
-        latent = model.discrete() if discrete else model
-        estimate, latents = evaluate_model(latent, batches, samples, seed=seed, progress=progress)
+    data = fitted.read(data)
+    batches = fitted.batches(data, rows, batch_size=BATCH)
+    model = fitted.model.discrete() if discrete else fitted.model
+    with threads(fitted.about.threads):
+        estimate, latents = evaluate_model(model, batches, samples, seed=seed, progress=progress)
         train_bound = test_bound = reconstruction = None
         beside: list[Baseline] = []
-        if latent.abilities.density:
-            train = batches_of(job, rows=evenly(job.split.train, TRAIN_ROWS))
-            beside = _beside(job, batches, latent.latent) if with_baselines else []
-            train_bound, test_bound = _single_draw_bound(latent, train), _single_draw_bound(latent, batches)
+        if not model.abilities.density:
+            reconstruction = _reconstruction(model, batches)
         else:
-            reconstruction = _reconstruction(latent, batches)
+            if with_baselines and fitted.baselines is not None:
+                x, log_jacobian = values_seen(batches.fixed())
+                beside = fitted.baselines.score(x, log_jacobian=log_jacobian)
+            if training is not None:
+                some = fitted.batches(training.data, evenly(training.rows, TRAIN_ROWS), batch_size=BATCH)
+                train_bound, test_bound = _single_draw_bound(model, some), _single_draw_bound(model, batches)
     return Evaluation(
-        split=split if data is None else data.spec.name,
-        spec=job.spec,
-        density=not latent.scores_mass,
+        split=split or data.spec.name,
+        spec=fitted.spec,
+        density=not model.scores_mass,
         estimate=estimate,
         latents=latents,
         rows=torch.cat([batch.index for batch in batches.fixed() if batch.index is not None]),
@@ -221,9 +240,20 @@ def evaluate(
         baselines=tuple(beside),
         seconds=time.perf_counter() - started,
         seed=seed,
-        space=latent.space,
+        space=model.space,
         discrete=discrete,
     )
+
+
+def evaluate_split(job: Job, fitted: Fitted | Model, split: str = "test", **options: Any) -> Evaluation:
+    """Evaluate the model of a job on a split of the job's own data; options as `evaluate`.
+
+    A model that is no `Fitted` yet gets baselines that are fitted here to the training rows.
+    """
+    if isinstance(fitted, Model):
+        fitted = Fitted.of(job, fitted, with_baselines=bool(options.get("with_baselines", True)))
+    training = TrainingRows(job.data, job.split.train)
+    return evaluate(fitted, job.data, job.rows(split), split=split, training=training, **options)
 
 
 def evaluate_model(
@@ -238,21 +268,18 @@ def evaluate_model(
 
 
 def anneal(
-    job: Job,
-    model: Model,
-    split: str,
+    fitted: Fitted,
+    data: Data,
+    rows: Tensor,
     annealing: Annealing,
     *,
-    rows: int,
-    data: Data | None = None,
     bracket: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Annealed | None, Bidirectional | None]:
-    """Annealed importance sampling of evenly spaced rows; or, to `bracket`, of as many rows that the model makes."""
-    model.eval()
-    all_rows = rows_of(job, split) if data is None else torch.arange(len(data))
-    with threads(job.settings.threads):
-        batches = batches_of(job, data, evenly(all_rows, rows))
+    """Annealed importance sampling of some rows; or, to `bracket`, of as many rows that the model makes."""
+    model = fitted.model
+    with threads(fitted.about.threads):
+        batches = fitted.batches(data, rows)
         if not bracket:
             return annealed_log_likelihood(model, batches.fixed(), annealing, progress=progress), None
         made = []
@@ -288,20 +315,6 @@ def _unit_shift(spec: DataSpec) -> float | None:
     if spec.scaling.name != "unit" or isinstance(scale, tuple):
         return None
     return spec.dim * math.log(scale)
-
-
-def _batches(job: Job, split: str, data: Data | None) -> Batches:
-    if data is None:
-        return job.batches(split, batch_size=BATCH)
-    check_alike(job, data)
-    return batches_of(job, data)
-
-
-def _beside(job: Job, batches: Batches, latent: int) -> list[Baseline]:
-    """Baselines fitted on the training rows and scored on these, as the likelihood sees both."""
-    fitted_on, _ = values_seen(job.batches("train", batch_size=BATCH).fixed())
-    x, log_jacobian = values_seen(batches.fixed())
-    return baselines(fitted_on, x, job.spec, latent, log_jacobian=log_jacobian)
 
 
 @torch.inference_mode()

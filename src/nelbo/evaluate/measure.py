@@ -12,14 +12,16 @@ from torch import Tensor
 
 from nelbo.core import Model
 from nelbo.data import Batches, Data, evenly
+from nelbo.data.sources import Source
+from nelbo.errors import DataError
 from nelbo.evaluate.likelihood import Progress
-from nelbo.inputs import batches_of, check_alike, rows_of
 from nelbo.noise import apart
 from nelbo.recipes import written_part
 from nelbo.registry import build
+from nelbo.runs.fitted import Fitted, TrainingRows
 from nelbo.train.job import Job, threads
 
-__all__ = ["Cell", "Chart", "Finding", "Measure", "Subject", "evenly", "measure"]
+__all__ = ["Cell", "Chart", "Finding", "Measure", "Subject", "evenly", "measure", "measure_split"]
 
 BATCH = 500
 T = TypeVar("T")
@@ -31,23 +33,48 @@ Cell = str | float | int | None
 class Subject:
     """A fitted model, and the rows that it is measured on."""
 
-    job: Job
-    model: Model  # in evaluation mode, on the CPU
+    fitted: Fitted  # on the CPU
     data: Data
     rows: Tensor  # [N]  row numbers in `data`
     split: str  # what these rows are
+    trained_on: TrainingRows | None = None
     seed: int = 0
     progress: Progress | None = None  # told of rows that are done
+
+    @property
+    def model(self) -> Model:
+        return self.fitted.model
+
+    @property
+    def training(self) -> TrainingRows:
+        """The rows that the model was trained on.
+
+        Raises
+        ------
+        DataError
+            If they are not at hand.
+        """
+        if self.trained_on is None:
+            raise DataError(
+                "this measure compares with the rows that the model was trained on, and they are not at hand; measure "
+                "a split of the run, where its data are"
+            )
+        return self.trained_on
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether no row measured is one that the model was trained on."""
+        train = self.trained_on
+        return train is None or self.data is not train.data or not bool(torch.isin(self.rows, train.rows).any())
 
     def batches(self, most: int | None = None, batch_size: int = BATCH) -> Batches:
         """The rows, or at most so many of them, evenly spaced."""
         rows = self.rows if most is None else evenly(self.rows, most)
-        return batches_of(self.job, self.data, rows, batch_size=batch_size)
+        return self.fitted.batches(self.data, rows, batch_size=batch_size)
 
-    def train_batches(self, most: int | None = None, batch_size: int = BATCH) -> Batches:
-        """The rows that the model was trained on, or at most so many of them, evenly spaced."""
-        train = self.job.split.train
-        return batches_of(self.job, rows=train if most is None else evenly(train, most), batch_size=batch_size)
+    def train_batches(self, rows: Tensor, batch_size: int = BATCH) -> Batches:
+        """Some of the rows that the model was trained on."""
+        return self.fitted.batches(self.training.data, rows, batch_size=batch_size)
 
     def advance(self, rows: int) -> None:
         """Tell whoever waits that so many rows are done."""
@@ -99,39 +126,60 @@ class Measure(ABC):
 
 
 def measure(
-    job: Job,
-    model: Model,
+    fitted: Fitted,
     names: Iterable[str],
-    split: str = "test",
+    data: Data | Source,
+    rows: Tensor | None = None,
     *,
-    data: Data | None = None,
+    split: str | None = None,
+    training: TrainingRows | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Finding]:
-    """Measure a fitted model on a split of its own data, or on other data of the same shape.
+    """Measure a fitted model on rows that are like those it was trained on.
 
     Parameters
     ----------
     names
         Part strings: `probes`, `probes:neighbours=5`; `nelbo parts measure` lists them.
+    data, rows
+        Anything that `nelbo.load_data` reads, and row numbers in it (all by default).
+    split
+        What these rows are called; by default the name of the data.
+    training
+        The rows that the model was trained on, which some measures compare with.
 
     Raises
     ------
     ConfigError
-        If there is no such measure, option or split.
+        If there is no such measure or option.
     DataError
-        If other data are of another shape or kind than the model was trained on.
+        If the data are of another shape or kind than the model was trained on, or training rows are missing.
     """
     measures: dict[str, Measure] = {text: build(written_part("measure", text)) for text in names}
-    if data is not None:
-        check_alike(job, data)
-    rows = rows_of(job, split) if data is None else torch.arange(len(data))
-    source = job.data if data is None else data
-    what = split if data is None else data.spec.name
-    subject = Subject(job, model.eval(), source, rows, what, seed, progress)
-    with threads(job.settings.threads), apart():
+    data = fitted.read(data)
+    rows = torch.arange(len(data)) if rows is None else rows
+    subject = Subject(fitted, data, rows, split or data.spec.name, training, seed, progress)
+    with threads(fitted.about.threads), apart():
         found = {}
         for text, each in measures.items():
             torch.manual_seed(seed)  # what one measure draws does not depend on which others were asked for
             found[text] = each(subject)
     return found
+
+
+def measure_split(
+    job: Job,
+    fitted: Fitted | Model,
+    names: Iterable[str],
+    split: str = "test",
+    *,
+    data: Data | None = None,
+    **options: Any,
+) -> dict[str, Finding]:
+    """Measure the model of a job on a split of the job's own data, or on other data; options as `measure`."""
+    fitted = Fitted.of(job, fitted, with_baselines=False) if isinstance(fitted, Model) else fitted
+    training = TrainingRows(job.data, job.split.train)
+    if data is not None:
+        return measure(fitted, names, data, training=training, **options)
+    return measure(fitted, names, job.data, job.rows(split), split=split, training=training, **options)

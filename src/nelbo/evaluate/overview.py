@@ -9,7 +9,7 @@ from typing import Any, final
 from nelbo.core import Model
 from nelbo.errors import NelboError
 from nelbo.evaluate.comparison import shared_reference, shared_rows
-from nelbo.run import Run, last_of
+from nelbo.runs import Run, last_of
 from nelbo.train.job import Job
 
 # How a training was watched and kept, and on how many cores: no part of what it is.

@@ -2,5 +2,6 @@
 
 from nelbo.models.drawn import drawn_terms
 from nelbo.models.latent import LatentVariableModel
+from nelbo.models.ppca import PPCASolver, ProbabilisticPCA
 
-__all__ = ["LatentVariableModel", "drawn_terms"]
+__all__ = ["LatentVariableModel", "PPCASolver", "ProbabilisticPCA", "drawn_terms"]

@@ -20,6 +20,7 @@ from nelbo.objectives.mcem import MCEM
 from nelbo.objectives.regularisers import Capacity, FreeBits, Regulariser, WeightedKL
 from nelbo.objectives.schedules import Schedule, parse_schedule
 from nelbo.objectives.score import NVIL, VIMCO, Reinforce, ReinforceAverage
+from nelbo.objectives.solved import Solved
 from nelbo.objectives.total_correlation import TotalCorrelation
 from nelbo.objectives.wake_sleep import ReweightedWakeSleep, WakeSleep
 
@@ -53,6 +54,7 @@ __all__ = [
     "ReweightedWakeSleep",
     "SampledKL",
     "Schedule",
+    "Solved",
     "StickingTheLanding",
     "TotalCorrelation",
     "WakeSleep",

@@ -11,7 +11,7 @@ from nelbo.doctor.history import History
 from nelbo.doctor.wording import part_word
 from nelbo.report.pictures import Display
 from nelbo.report.views import Encoded, Views
-from nelbo.run import Run
+from nelbo.runs import Run
 from nelbo.train.job import Job
 
 __all__ = ["Subject", "open_subject"]
@@ -60,7 +60,7 @@ class Subject:
 
 def open_subject(run: Run, job: Job) -> Subject:
     """Read a run and encode its test rows."""
-    views = Views(run.load_model(), job)
+    views = Views(run.load().model, job)
     return Subject(
         folder=str(run.folder),
         config=run.config(),

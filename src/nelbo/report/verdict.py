@@ -58,7 +58,7 @@ def judge(
     Parameters
     ----------
     config, metrics, evaluation, state
-        As `nelbo.run.Run` reads them; the evaluation may be None.
+        As `nelbo.runs.Run` reads them; the evaluation may be None.
     folder
         The run, for the commands.
     examined

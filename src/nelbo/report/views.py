@@ -16,7 +16,6 @@ from nelbo.core import Batch, Model, Space
 from nelbo.data import evenly, one_hot
 from nelbo.distributions.normal import StandardNormal
 from nelbo.doctor.wording import plain
-from nelbo.inputs import batches_of
 from nelbo.noise import own_noise
 from nelbo.train.job import Job
 
@@ -152,4 +151,4 @@ class Views:
         return self.job.transform.inverse(x).float()
 
     def _batches(self, rows: Tensor) -> Iterator[Batch]:
-        return batches_of(self.job, rows=rows, batch_size=CHUNK).fixed()
+        return self.job.in_order(rows, batch_size=CHUNK).fixed()

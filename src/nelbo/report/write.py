@@ -10,7 +10,7 @@ from nelbo.noise import own_noise
 from nelbo.report.page import render
 from nelbo.report.subject import open_subject
 from nelbo.report.verdict import judge
-from nelbo.run import Run, reopen
+from nelbo.runs import Run, reopen
 from nelbo.storage import write_text
 from nelbo.train.job import Job
 

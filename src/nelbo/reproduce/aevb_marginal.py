@@ -9,7 +9,6 @@ from typing import Any
 from nelbo.data import evenly
 from nelbo.evaluate import Annealing, annealed_log_likelihood
 from nelbo.evaluate.posterior_draws import Chains, posterior_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.reproduce.altosaar import passing
 from nelbo.reproduce.kept import remembered
 from nelbo.reproduce.record import Chart, Figure, Reproduction, Say, point
@@ -74,7 +73,7 @@ def _curve(job: Job) -> dict[str, float]:
     found: dict[str, float] = {}
     for step, model in passing(job, STEPS):
         for part in ("train", "test"):
-            batches = batches_of(job, rows=evenly(getattr(job.split, part), ROWS))
+            batches = job.in_order(evenly(getattr(job.split, part), ROWS))
             estimate = posterior_log_likelihood(model, batches.fixed(), CHAINS)
             found[f"{part} {step}"] = float(estimate.log_likelihood.mean())
             if step == STEPS[-1]:

@@ -9,7 +9,6 @@ import torch
 
 from nelbo.core import Batch, Model
 from nelbo.data import evenly
-from nelbo.inputs import batches_of
 from nelbo.noise import own_noise
 from nelbo.objectives import ELBO
 from nelbo.reproduce.altosaar import passing
@@ -71,7 +70,7 @@ def _curve(job: Job) -> dict[str, float]:
 def bound(job: Job, model: Model, part: str) -> float:
     """The lower bound of evenly spaced rows, one draw a row, the KL in closed form."""
     objective = ELBO(model).eval()
-    batches = batches_of(job, rows=evenly(getattr(job.split, part), ROWS))
+    batches = job.in_order(evenly(getattr(job.split, part), ROWS))
     with own_noise():
         values = [_bound(objective, batch) for batch in batches.fixed()]
     return float(torch.cat(values).double().mean())

@@ -9,7 +9,6 @@ import torch
 
 from nelbo.core import Model
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.noise import apart
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
@@ -38,7 +37,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     """
     figures: dict[str, float] = {}
     job = prepare(resolve(SETTINGS, {"steps": max(PLAIN_LOOP), "seed": seed}))
-    held_out = batches_of(job, rows=job.split.validation[:ROWS])
+    held_out = job.in_order(job.split.validation[:ROWS])
     for step, model in passing(job, PLAIN_LOOP):
         estimate = importance_log_likelihood(model, held_out.fixed(), SAMPLES)
         figures[f"log p at {step:,} steps"] = float(estimate.log_likelihood.mean())

@@ -6,7 +6,6 @@ import math
 import time
 
 from nelbo.evaluate import Estimate, importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.reproduce import altosaar
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
@@ -23,7 +22,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     found: dict[tuple[str, int], Estimate] = {}
     for name, posterior in POSTERIORS.items():
         job = prepare(resolve(altosaar.SETTINGS, {"posterior": posterior, "steps": max(STEPS), "seed": seed}))
-        held_out = batches_of(job, rows=job.split.validation[: altosaar.ROWS])
+        held_out = job.in_order(job.split.validation[: altosaar.ROWS])
         trained, started = 0.0, time.perf_counter()
         for step, model in altosaar.passing(job, STEPS):
             trained += time.perf_counter() - started

@@ -8,7 +8,6 @@ from typing import Any
 from nelbo.data import evenly
 from nelbo.evaluate import Estimate, importance_log_likelihood
 from nelbo.evaluate.likelihood import standard_error
-from nelbo.inputs import batches_of
 from nelbo.reproduce.kept import trained
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
@@ -57,7 +56,7 @@ def compare(settings: Mapping[str, Any], say: Say, rows: int = ROWS, draws: int 
     for name, own in METHODS.items():
         job = prepare(resolve(settings, own))
         model = trained("bernoulli-latents", job)
-        held_out = {part: batches_of(job, rows=evenly(getattr(job.split, part), rows)) for part in HELD_OUT}
+        held_out = {part: job.in_order(evenly(getattr(job.split, part), rows)) for part in HELD_OUT}
         relaxed = name.startswith("relaxed")
         if relaxed:
             soft = importance_log_likelihood(model, held_out["test"].fixed(), draws)

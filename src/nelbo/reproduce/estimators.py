@@ -13,7 +13,6 @@ from nelbo.evaluate import Annealing, annealed_log_likelihood, bidirectional_log
 from nelbo.evaluate.annealing import simulate
 from nelbo.evaluate.likelihood import standard_error
 from nelbo.evaluate.pareto import RELIABLE
-from nelbo.inputs import batches_of
 from nelbo.reproduce import iwae
 from nelbo.reproduce.kept import trained
 from nelbo.reproduce.record import Figure, Reproduction, Say
@@ -33,7 +32,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     """Each estimate with its error over images and over its own draws, on the same test images; then the bracket."""
     job = prepare(resolve(SETTINGS, {"seed": seed}))
     model = trained("estimators", job)
-    batches = batches_of(job, rows=evenly(job.split.test, ROWS))
+    batches = job.in_order(evenly(job.split.test, ROWS))
     figures: dict[str, float] = {}
     weighted = {k: importance_log_likelihood(model, batches.fixed(), k) for k in SAMPLES}
     most = weighted[SAMPLES[-1]]

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from nelbo.evaluate import Estimate, importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
 from nelbo.train.job import prepare, train
@@ -38,7 +37,7 @@ def measure(seed: int, say: Say) -> dict[str, float]:
     for name, prior in PRIORS.items():
         job = prepare(resolve(SETTINGS, {"prior": prior, "seed": seed}))
         objective, state, _ = train(job)
-        held_out = batches_of(job, rows=job.split.test[:ROWS])
+        held_out = job.in_order(job.split.test[:ROWS])
         found[name] = importance_log_likelihood(objective.model.eval(), held_out.fixed(), SAMPLES)
         figures |= {
             f"{name} prior: bound": float(found[name].bound.mean()),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from nelbo.run import machine
+from nelbo.runs.folder import machine
 from nelbo.storage import read_json, write_json
 
 Say = Callable[[str], None]

@@ -11,7 +11,6 @@ import torch
 from nelbo.core import Model
 from nelbo.data import Batches
 from nelbo.evaluate import importance_log_likelihood
-from nelbo.inputs import batches_of
 from nelbo.noise import own_noise
 from nelbo.reproduce.record import Figure, Reproduction, Say
 from nelbo.settings import resolve
@@ -72,7 +71,7 @@ def neighbour_errors(model: Model, job: Job, mean: bool) -> dict[int, float]:
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    sides = {part: codes(model, batches_of(job, rows=getattr(job.split, part)), mean) for part in ("train", "test")}
+    sides = {part: codes(model, job.in_order(getattr(job.split, part)), mean) for part in ("train", "test")}
     labels = cast("torch.Tensor", job.data.label).numpy()
     errors = {}
     for k in NEIGHBOURS:

@@ -20,7 +20,7 @@ from nelbo.core import Batch, Model, Objective
 from nelbo.data import Batches, Data, DataSpec, Split, Transform, conditioned, evenly, fit_spec, load, split
 from nelbo.data import transform as make_transform
 from nelbo.data.start import start_from
-from nelbo.errors import CompositionError, ConfigError
+from nelbo.errors import CompositionError, ConfigError, unknown
 from nelbo.noise import apart, own_noise
 from nelbo.objectives.schedules import parse_schedule
 from nelbo.registry import build
@@ -37,6 +37,8 @@ from nelbo.train.trainer import Plan, Trainer
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
 FEWEST, MOST = 10, 400  # its epochs
 TRIED = 2  # training rows that an objective is tried on
+PARTS = ("train", "validation", "test", "all")
+IN_ORDER = 500  # rows of a batch that is not trained on
 STARTED_FROM = 10_000  # training rows that parts which start from data look at
 
 
@@ -73,6 +75,29 @@ class Job:
             shuffle=part == "train",
             labels=labels,
         )
+
+    def in_order(self, rows: Tensor | None = None, *, batch_size: int = IN_ORDER) -> Batches:
+        """Rows of the data, all by default, in their order, on the CPU."""
+        rows = torch.arange(len(self.data)) if rows is None else rows
+        cpu = torch.device("cpu")
+        return Batches(
+            self.data, rows, self.spec, self.transform, batch_size=batch_size, seed=0, device=cpu, shuffle=False
+        )  # fmt: skip
+
+    def rows(self, part: str) -> Tensor:
+        """Row numbers of `train`, `validation`, `test` or `all` rows.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such part, or it has no rows.
+        """
+        if part not in PARTS:
+            raise unknown("split", part, PARTS)
+        rows: Tensor = torch.arange(len(self.data)) if part == "all" else getattr(self.split, part)
+        if len(rows) == 0:
+            raise ConfigError(f"the run holds out no {part} rows; choose another --split")
+        return rows
 
     def build(self, networks: Mapping[str, nn.Module] | None = None) -> Objective:
         """A fresh objective; initial weights are a function of the seed, torch's global state is left alone."""
@@ -132,7 +157,7 @@ def train(
     listeners: Sequence[Listener] = (),
     painter: Painter | None = None,
 ) -> tuple[Objective, TrainState, Job]:
-    """Train to the end, in memory; `nelbo.run.fit` does the same into a run folder.
+    """Train to the end, in memory; `nelbo.runs.train_run` does the same into a run folder.
 
     Parameters
     ----------

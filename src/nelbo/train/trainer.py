@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from nelbo.core import Batch, Loss, Objective, Phase
+from nelbo.core import Batch, Loss, Objective, Phase, Solver
 from nelbo.data.batches import Batches, Walk
 from nelbo.errors import TrainingError
 from nelbo.noise import apart, own_noise
@@ -168,6 +168,8 @@ class Trainer:
             listener.started(total, self.batches.rows, self.state.epoch)
         self._counted = time.perf_counter()
         with listening() as request:
+            if self.objective.solver is not None and not self.state.stopped:
+                self._solve(self.objective.solver, request)
             while not self.state.stopped:
                 record, is_best = self._epoch(request)
                 self.state.stopped = self._reason_to_stop()
@@ -234,6 +236,38 @@ class Trainer:
                 yield self.state.step
             if self.state.step >= self.plan.steps:
                 return
+
+    def _solve(self, solver: Solver, request: Request) -> None:
+        """Let a solver fit the model; what an epoch would record is recorded once, at its result."""
+        state, shown, started = self.state, Ledger(), time.perf_counter()
+
+        def tell(share: float) -> None:
+            for listener in self.listeners:
+                listener.stepped(1, share, shown)
+
+        with torch.no_grad():
+            solver.fit(self.objective.model, self.batches.fixed, tell)
+            if bad := _non_finite(self.objective):
+                raise TrainingError(
+                    f"the solver left parameter {bad[0]!r} non-finite; look for huge values in the data"
+                )
+            self.objective.eval()
+            ledger = Ledger()
+            with own_noise(device=self._device):
+                for batch in self.batches.fixed():
+                    ledger.add(self._main.forward(batch), len(batch))
+        state.epoch = state.step = 1
+        held_out, latents = self._validate(), self.look_at_latents(1)
+        self._paint_if_due(1)
+        self._count_time()
+        pace = self.batches.rows / max(1e-9, time.perf_counter() - started)
+        record = EpochRecord(
+            1, 1, ledger.summary(), held_out, {}, 0.0, pace, round(state.seconds, 3), {}, memory(self._device), latents
+        )  # fmt: skip
+        state.stopped = "solved"
+        for listener in self.listeners:
+            listener.finished_epoch(record, True)
+        self._save_if_due(request, force=True)
 
     def _epoch(self, request: Request) -> tuple[EpochRecord, bool]:
         """The rest of an epoch, and its validation."""

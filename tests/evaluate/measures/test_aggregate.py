@@ -15,7 +15,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from nelbo.core import Batch, Posterior
 from nelbo.errors import CompositionError, ConfigError, DataError
-from nelbo.evaluate.measure import Finding, measure
+from nelbo.evaluate.measure import Finding, measure_split
 from nelbo.evaluate.measures import aggregate
 from nelbo.evaluate.measures.aggregate import Aggregate, RateParts, aggregate_posterior, joined
 from nelbo.likelihoods import GaussianLikelihood
@@ -180,7 +180,7 @@ def trained(data: str = "real", **settings: object) -> tuple[Job, LatentVariable
 
 
 def found_by(text: str, **settings: object) -> Finding:
-    return measure(*trained(**settings), [text])[text]
+    return measure_split(*trained(**settings), [text])[text]
 
 
 def test_its_figures_add_up_and_come_out_the_same_again() -> None:
@@ -216,7 +216,7 @@ def test_one_draw_of_one_row_leaves_errors_open() -> None:
 def test_progress_ends_at_all_rows() -> None:
     job, model = trained()
     told: list[int] = []
-    measure(job, model, ["aggregate:rows=4"], progress=told.append)
+    measure_split(job, model, ["aggregate:rows=4"], progress=told.append)
     assert sum(told) == len(job.split.test)
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from linear_gaussian import LinearGaussian, at_the_optimum
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.evaluate.measure import Finding, Subject, measure
+from nelbo.evaluate.measure import Finding, Subject, measure_split
 from nelbo.evaluate.measures.calibration import FIT, Calibration
 from nelbo.evaluate.ranks import AS_EXPECTED
+from nelbo.runs import Fitted
 from nelbo.settings import resolve
 from nelbo.train.job import prepare
 from zoo import CASES, SMALL, Case, rows_of
@@ -33,7 +34,7 @@ def exact() -> LinearGaussian:
 
 
 def measured(case: LinearGaussian) -> Finding:
-    return DRAWS(Subject(JOB, case.model.eval(), JOB.data, torch.arange(60), "all"))
+    return DRAWS(Subject(Fitted.of(JOB, case.model), JOB.data, torch.arange(60), "all"))
 
 
 def by_name(found: Finding) -> Mapping[str, Mapping[str, Any]]:
@@ -106,19 +107,19 @@ def test_codes_that_the_decoder_ignores_have_the_prior_for_posterior(pair: str, 
     for outputs, is_right in ((raw, True), (wrong, False)):
         with torch.no_grad():
             last.copy_(torch.tensor(outputs))
-        found = words(measure(case.job, model, [FEW], "all")[FEW])
+        found = words(measure_split(case.job, model, [FEW], "all")[FEW])
         found.pop(FIT)  # all z fit alike: the order is that of rounding
         assert (set(found.values()) == {AS_EXPECTED}) is is_right
 
 
 def test_a_model_that_reads_labels_is_given_those_of_the_rows() -> None:
     case = named("label-conditional-mixed")
-    assert measure(case.job, case.objective().model, [FEW], "all")[FEW].figures["n"] == 400
+    assert measure_split(case.job, case.objective().model, [FEW], "all")[FEW].figures["n"] == 400
 
 
 def test_progress_is_told_of_every_row_once() -> None:
     told: list[int] = []
-    subject = Subject(JOB, exact().model.eval(), JOB.data, torch.arange(41), "some", progress=told.append)
+    subject = Subject(Fitted.of(JOB, exact().model), JOB.data, torch.arange(41), "some", progress=told.append)
     Calibration(simulations=100, draws=3)(subject)
     assert sum(told) == 41
 
@@ -127,7 +128,7 @@ def test_an_autoencoder_is_refused() -> None:
     settings = {**SMALL, "posterior": "delta", "objective": "autoencoder"}
     job = prepare(resolve(settings), rows_of("real"))
     with pytest.raises(CompositionError, match="this q is a point; train with --posterior gaussian"):
-        measure(job, job.build().model, ["calibration"], "all")
+        measure_split(job, job.build().model, ["calibration"], "all")
 
 
 def test_draws_that_are_not_finite_are_left_out_and_refused_where_nothing_is_left() -> None:

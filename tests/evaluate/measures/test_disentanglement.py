@@ -15,7 +15,7 @@ import torch
 from nelbo.data import Data, load
 from nelbo.errors import ConfigError, DataError
 from nelbo.evaluate.factor_scores import lead, mutual_information
-from nelbo.evaluate.measure import measure
+from nelbo.evaluate.measure import measure_split
 from nelbo.evaluate.measures.disentanglement import _half, _Known
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
@@ -57,7 +57,7 @@ IGNORANT = [[0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 
 
 def scores(job: Job, model: LatentVariableModel, name: str = NAME, **settings: Any) -> dict[str, Any]:
-    (found,) = measure(job, model, [name], **settings).values()
+    (found,) = measure_split(job, model, [name], **settings).values()
     return dict(found.figures)
 
 

@@ -13,7 +13,7 @@ from nelbo.core import Batch
 from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate.annealing import Annealing, annealed_log_likelihood
 from nelbo.evaluate.best_posterior import Best, Search, best_posteriors
-from nelbo.evaluate.measure import Finding, measure
+from nelbo.evaluate.measure import Finding, measure_split
 from nelbo.evaluate.measures.gap import Gap, gaps
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
@@ -29,7 +29,7 @@ def trained(**settings: object) -> tuple[Job, LatentVariableModel]:
 
 
 def found(text: str, split: str = "test", **settings: object) -> Finding:
-    return measure(*trained(**settings), [text], split)[text]
+    return measure_split(*trained(**settings), [text], split)[text]
 
 
 @pytest.mark.parametrize("annealed", [False, True])
@@ -136,7 +136,7 @@ def test_annealing_serves_as_well() -> None:
 def test_progress_ends_at_all_rows() -> None:
     job, model = trained()
     told: list[int] = []
-    measure(job, model, [f"gap:rows=2,{QUICK}"], progress=told.append)
+    measure_split(job, model, [f"gap:rows=2,{QUICK}"], progress=told.append)
     assert sum(told) == len(job.split.test)
 
 

@@ -16,9 +16,10 @@ from linear_gaussian import at_the_optimum, learned_variance
 from nelbo.data import Data
 from nelbo.errors import ConfigError, DataError
 from nelbo.evaluate.annealing import simulate
-from nelbo.evaluate.measure import Finding, Subject, measure
+from nelbo.evaluate.measure import Finding, Subject, measure_split
 from nelbo.evaluate.measures.pit import Pit, cell_names
 from nelbo.models.latent import LatentVariableModel
+from nelbo.runs import Fitted
 from nelbo.settings import resolve
 from nelbo.train.job import prepare
 from zoo import CASES, SMALL, Case, rows_of
@@ -44,7 +45,7 @@ def made_by(model: LatentVariableModel, n: int = 1_000) -> Data:
 
 def measured(model: LatentVariableModel, data: Data, latents: str) -> Finding:
     name = f"pit:latents={latents}"
-    return measure(JOB, model, [name], data=data)[name]
+    return measure_split(JOB, model, [name], data=data)[name]
 
 
 def by_chance(figures: Mapping[str, Any]) -> bool:
@@ -124,7 +125,7 @@ def test_every_likelihood_ranks_its_own_draws_as_expected(case: Case) -> None:
     seed = zlib.crc32(case.name.encode())  # noise of its own
     _, x = simulate(model, batch, seed)
     data = replace(case.job.data, x=case.job.transform.inverse(x), label=None)
-    found = measure(case.job, model, [LITTLE], data=data, seed=seed + 1)[LITTLE].figures
+    found = measure_split(case.job, model, [LITTLE], data=data, seed=seed + 1)[LITTLE].figures
     assert found["all"]["distance"] < 1.5 * found["all"]["threshold"]
     assert by_chance(found)
 
@@ -142,6 +143,6 @@ def test_few_rows_are_refused() -> None:
     with pytest.raises(ConfigError, match="pit needs 1 draw and 50 rows or more"):
         Pit(draws=0)
     with pytest.raises(DataError, match="for which 20 are too few"):
-        Pit()(Subject(JOB, linear(), JOB.data, torch.arange(20), "some"))
+        Pit()(Subject(Fitted.of(JOB, linear()), JOB.data, torch.arange(20), "some"))
     with pytest.raises(ConfigError, match="did you mean 'posterior'"):
-        measure(JOB, linear(), ["pit:latents=posteriors"], "all")
+        measure_split(JOB, linear(), ["pit:latents=posteriors"], "all")

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from nelbo.data import Data
 from nelbo.errors import DataError
-from nelbo.evaluate.measure import Subject, measure
+from nelbo.evaluate.measure import Subject, measure_split
 from nelbo.evaluate.measures.probes import Probes
 from nelbo.models.latent import LatentVariableModel
+from nelbo.runs import Fitted, TrainingRows
 from nelbo.settings import resolve
 from nelbo.train.job import Job, prepare
 from zoo import SMALL, rows_of
@@ -44,9 +45,13 @@ def separated() -> tuple[Tensor, Tensor]:
 
 def test_classes_far_apart_in_the_latents_are_told_without_error() -> None:
     x, label = separated()
-    found = measure(*subject(label, x), ["probes:neighbours=1"])["probes:neighbours=1"].figures
+    found = measure_split(*subject(label, x), ["probes:neighbours=1"])["probes:neighbours=1"].figures
     assert found["accuracy"]["1 nearest neighbours"] == found["accuracy"]["linear classifier"] == 1.0
     assert found["accuracy"]["most frequent class"] < 0.8
+
+
+def probed(job: Job, model: LatentVariableModel, rows: torch.Tensor) -> Subject:
+    return Subject(Fitted.of(job, model), job.data, rows, "some", TrainingRows(job.data, job.split.train))
 
 
 def test_labels_that_the_latents_know_nothing_of_are_guessed() -> None:
@@ -54,7 +59,7 @@ def test_labels_that_the_latents_know_nothing_of_are_guessed() -> None:
     label = torch.randint(2, (len(x),), generator=torch.Generator().manual_seed(0))
     job, model = subject(label, x)
     rows = torch.arange(len(x))
-    found = Probes(neighbours=25)(Subject(job, model, job.data, rows, "all")).figures
+    found = Probes(neighbours=25)(probed(job, model, rows)).figures
     assert found["n"] == len(x)
     assert abs(found["accuracy"]["linear classifier"] - 0.5) < 0.3
 
@@ -64,6 +69,6 @@ def test_rows_without_a_label_are_left_out_and_none_at_all_is_refused() -> None:
     known = label.clone()
     known[::2] = -1
     job, model = subject(known, x)
-    assert Probes()(Subject(job, model, job.data, torch.arange(10), "some")).figures["n"] == 5
+    assert Probes()(probed(job, model, torch.arange(10))).figures["n"] == 5
     with pytest.raises(DataError, match="read labels, but these rows have none"):
-        measure(*subject(None), ["probes"])
+        measure_split(*subject(None), ["probes"])

@@ -17,7 +17,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from linear_gaussian import LinearGaussian, random_linear_gaussian
 from nelbo.core import Batch
 from nelbo.errors import CompositionError, ConfigError
-from nelbo.evaluate.measure import Finding, measure
+from nelbo.evaluate.measure import Finding, measure_split
 from nelbo.evaluate.measures.rate_distortion import Curve, RateDistortion, encoder_point, path_to, rate_distortion_curve
 from nelbo.models.latent import LatentVariableModel
 from nelbo.settings import resolve
@@ -160,7 +160,7 @@ def trained(**settings: object) -> tuple[Job, LatentVariableModel]:
 
 
 def found(text: str, **settings: object) -> Finding:
-    return measure(*trained(**settings), [text])[text]
+    return measure_split(*trained(**settings), [text])[text]
 
 
 def test_its_figures_and_its_picture() -> None:

@@ -15,9 +15,10 @@ import torch
 from linear_gaussian import at_the_optimum
 from nelbo.data import Data, load
 from nelbo.errors import ConfigError, DataError
-from nelbo.evaluate.measure import Finding, Subject, measure
+from nelbo.evaluate.measure import Finding, Subject, measure_split
 from nelbo.evaluate.measures.samples import DRAWS, MEANS, TRAIN, Samples
 from nelbo.models.latent import LatentVariableModel
+from nelbo.runs import Fitted, TrainingRows
 from nelbo.settings import resolve
 from nelbo.train.job import Job, prepare
 from zoo import CASES, SMALL, is_legal, rows_of
@@ -42,6 +43,7 @@ def made_by(model: LatentVariableModel, n: int = 900) -> Data:
 
 
 JOB = prepare(resolve({**SMALL, "scaling": "none", "network": "linear", "test": 0.4}), made_by(MODEL))
+FITTED, TRAINING = Fitted.of(JOB, MODEL), TrainingRows(JOB.data, JOB.split.train)
 
 
 def sets(found: Finding) -> Mapping[str, Mapping[str, float]]:
@@ -50,7 +52,7 @@ def sets(found: Finding) -> Mapping[str, Mapping[str, float]]:
 
 
 def measured(model: LatentVariableModel, job: Job = JOB, name: str = "samples") -> Finding:
-    return measure(job, model, [name])[name]
+    return measure_split(job, model, [name])[name]
 
 
 def test_draws_of_the_model_that_made_the_rows_lie_as_training_rows_do() -> None:
@@ -85,9 +87,9 @@ def test_a_model_that_makes_other_rows_is_found() -> None:
 
 
 def test_rows_that_are_measured_are_not_among_the_training_rows_beside_them() -> None:
-    everything = measure(JOB, MODEL, ["samples"], "all")["samples"]
+    everything = measure_split(JOB, MODEL, ["samples"], "all")["samples"]
     assert TRAIN not in sets(everything)
-    other = measure(JOB, MODEL, ["samples"], data=made_by(MODEL, 200))["samples"]
+    other = measure_split(JOB, FITTED, ["samples"], data=made_by(MODEL, 200))["samples"]
     assert TRAIN in sets(other)
     assert other.figures["n"] == 200
 
@@ -132,7 +134,7 @@ def features(x):
 def test_every_set_is_of_the_kind_of_the_data(kind: str, tmp_path: Path) -> None:
     case = BY_KIND[kind]
     (tmp_path / "keep.py").write_text(KEEP)
-    found = measure(case.job, case.objective().model, [f"samples:features={tmp_path / 'keep.py'}"], "all")
+    found = measure_split(case.job, case.objective().model, [f"samples:features={tmp_path / 'keep.py'}"], "all")
     seen = [torch.from_numpy(np.load(file)) for file in sorted(tmp_path.glob("*.npy"))]
     spec = case.job.spec
     for name, x in zip(["rows", *sets(next(iter(found.values())))], seen, strict=True):
@@ -148,7 +150,7 @@ def test_what_is_found_is_plain_json() -> None:
 
 def test_progress_is_told_of_every_row_once() -> None:
     told: list[int] = []
-    Samples()(Subject(JOB, MODEL, JOB.data, JOB.split.test, "test", progress=told.append))
+    Samples()(Subject(FITTED, JOB.data, JOB.split.test, "test", TRAINING, progress=told.append))
     assert sum(told) == len(JOB.split.test)
     assert len(told) == 4
 
@@ -157,9 +159,9 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="samples needs 1 neighbour and 50 rows or more, but 5 and 3 were given"):
         Samples(rows=3)
     with pytest.raises(DataError, match="for which 12 are too few"):
-        Samples()(Subject(JOB, MODEL, JOB.data, torch.arange(12), "some"))
+        Samples()(Subject(FITTED, JOB.data, torch.arange(12), "some", TRAINING))
     with pytest.raises(DataError, match="60 rows have no 60 neighbours"):
-        Samples(neighbours=60)(Subject(JOB, MODEL, JOB.data, torch.arange(60), "some"))
+        Samples(neighbours=60)(Subject(FITTED, JOB.data, torch.arange(60), "some", TRAINING))
     with pytest.raises(ConfigError, match=r"cannot read the plugin gone\.py"):
         measured(MODEL, name="samples:features=gone.py")
 

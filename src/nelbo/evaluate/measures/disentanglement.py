@@ -26,7 +26,6 @@ from nelbo.evaluate.factor_scores import (
     predictability,
 )
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
-from nelbo.inputs import batches_of
 from nelbo.models.activity import ACTIVE
 from nelbo.registry import register
 
@@ -142,9 +141,9 @@ class Disentanglement(Measure):
         """Rows to fit on, and others to score, whose factors are all known."""
         assert data.factors is not None
         known = (data.factors >= 0).all(1)
-        rows, train = subject.rows[known[subject.rows]], subject.job.split.train
-        if subject.data is subject.job.data and not bool(torch.isin(rows, train).any()):
-            fitted = train[known[train]]
+        rows, train = subject.rows[known[subject.rows]], subject.trained_on
+        if train is not None and subject.data is train.data and subject.is_held_out:
+            fitted = train.rows[known[train.rows]]
         else:
             mixed = rows[torch.from_numpy(random.permutation(len(rows)))]
             fitted, rows = mixed[: len(rows) // 2], mixed[len(rows) // 2 :]
@@ -168,7 +167,7 @@ def _known(subject: Subject, data: Data, rows: Tensor) -> _Known:
     assert data.factors is not None
     means = [
         subject.model.code(subject.model.point(batch)).double()
-        for batch in batches_of(subject.job, subject.data, rows).fixed()
+        for batch in subject.fitted.batches(subject.data, rows).fixed()
     ]
     return _Known(torch.cat(means).numpy(), data.factors[rows].numpy())
 

@@ -114,7 +114,7 @@ class Pit(Measure):
                 px = model.decode(q.sample(), batch.context)
 
     def _finding(self, subject: Subject, single: Departures, together: Pooled, n: int) -> Finding:
-        spec = subject.job.spec
+        spec = subject.fitted.spec
         names, worst = cell_names(spec), single.worst
         expected = sum(single.reading(place) == AS_EXPECTED for place in worst)
         thing = "column" if spec.layout == "table" else "value"

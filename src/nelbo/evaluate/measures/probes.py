@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nelbo.core import Model
-from nelbo.data import Batches
+from nelbo.data import Batches, evenly
 from nelbo.errors import ConfigError, DataError
 from nelbo.evaluate.measure import Cell, Chart, Finding, Measure, Subject
 from nelbo.registry import register
@@ -48,7 +48,7 @@ class Probes(Measure):
         self.rows = rows
 
     def __call__(self, subject: Subject) -> Finding:
-        train = codes(subject.model, subject.train_batches(self.rows))
+        train = codes(subject.model, subject.train_batches(evenly(subject.training.rows, self.rows)))
         z, label = codes(subject.model, subject.batches())
         subject.advance(len(z))
         frequent = np.bincount(train[1]).argmax()

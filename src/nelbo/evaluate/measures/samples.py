@@ -22,10 +22,9 @@ from nelbo.evaluate.two_samples import (
     kernel_distance,
     overlap,
 )
-from nelbo.inputs import batches_of
 from nelbo.registry import register
+from nelbo.runs.fitted import Fitted
 from nelbo.solvers.ppca import fit_ppca
-from nelbo.train.job import Job
 
 FITTED_ROWS, FITTED_CELLS = 5_000, 20_000_000  # of the training rows that components and pPCA are fitted to, at most
 FEWEST = 50
@@ -99,7 +98,7 @@ class Samples(Measure):
 
     @torch.no_grad()
     def __call__(self, subject: Subject) -> Finding:
-        job, train = subject.job, _not_measured(subject)
+        fitted, train = subject.fitted, _not_measured(subject)
         n = min(self.rows, len(subject.rows), len(train) // 2 or self.rows)
         if n < FEWEST:
             raise DataError(
@@ -108,17 +107,17 @@ class Samples(Measure):
             )
         beside = evenly(train, n) if len(train) else train
         # Components of few rows suit these rows better than any others: those compared are not among them.
-        fit = train[~torch.isin(train, beside)] if len(train) else job.split.train
-        fit = evenly(fit, min(FITTED_ROWS, max(n, FITTED_CELLS // job.spec.dim)))
-        fitted_on = _values(job, batches_of(job, rows=fit))
-        features = self._own or Components(fitted_on, _spec(job), subject.seed)
+        fit = train[~torch.isin(train, beside)] if len(train) else subject.training.rows
+        fit = evenly(fit, min(FITTED_ROWS, max(n, FITTED_CELLS // fitted.spec.dim)))
+        fitted_on = _values(fitted, subject.train_batches(fit))
+        features = self._own or Components(fitted_on, _spec(fitted), subject.seed)
         measured = subject.batches(n)
-        reference = features(_values(job, measured))
+        reference = features(_values(fitted, measured))
         real = Manifold(reference, self.neighbours)
         sets = _model_sets(subject, measured)
         if len(train):
-            sets[TRAIN] = _values(job, batches_of(job, rows=beside))
-        gaussian = _ppca(job, fitted_on, subject.model.latent, n, subject.seed)
+            sets[TRAIN] = _values(fitted, subject.train_batches(beside))
+        gaussian = _ppca(fitted, fitted_on, subject.model.latent, n, subject.seed)
         if gaussian is not None:
             name, sets[name] = gaussian
         found, clouds, notes = {}, {}, []
@@ -198,37 +197,37 @@ def _compared(real: Manifold, generated: Manifold) -> Comparison:
     return Comparison(len(y), frechet_distance(x, y), kernel_distance(x, y), overlap(real, generated))
 
 
-def _spec(job: Job) -> DataSpec:
+def _spec(fitted: Fitted) -> DataSpec:
     """What rows in the units of the data are: column by column where the model reads them so."""
-    return job.spec if job.spec.kind is Kind.MIXED else job.data.spec
+    return fitted.spec if fitted.spec.kind is Kind.MIXED else fitted.raw
 
 
 def _not_measured(subject: Subject) -> Tensor:
     """The training rows that are none of the rows measured."""
-    train = subject.job.split.train
-    return train[~torch.isin(train, subject.rows)] if subject.data is subject.job.data else train
+    train = subject.training
+    return train.rows[~torch.isin(train.rows, subject.rows)] if subject.data is train.data else train.rows
 
 
-def _values(job: Job, batches: Batches) -> Tensor:
+def _values(fitted: Fitted, batches: Batches) -> Tensor:
     """Rows as the likelihood sees them, back in the units of the data: binarised ones stay black and white."""
-    return torch.cat([job.transform.inverse(batch.x) for batch in batches.fixed()]).float()
+    return torch.cat([fitted.transform.inverse(batch.x) for batch in batches.fixed()]).float()
 
 
 def _model_sets(subject: Subject, batches: Batches) -> dict[str, Tensor]:
     """As many draws as rows, given their labels where the model reads them, and the means they are drawn around."""
-    job, model, draws, means = subject.job, subject.model, [], []
+    fitted, model, draws, means = subject.fitted, subject.model, [], []
     for batch in batches.fixed():
         z, x = draw_joint(model, batch)
-        draws.append(job.transform.inverse(x))
-        if _spec(job).kind not in WITHOUT_MEAN:
-            means.append(job.transform.inverse(model.decode(z, batch.context).mean))
+        draws.append(fitted.transform.inverse(x))
+        if _spec(fitted).kind not in WITHOUT_MEAN:
+            means.append(fitted.transform.inverse(model.decode(z, batch.context).mean))
     sets = {DRAWS: torch.cat(draws).float()}
     return {**sets, MEANS: torch.cat(means).float()} if means else sets
 
 
-def _ppca(job: Job, x: Tensor, latent: int, n: int, seed: int) -> tuple[str, Tensor] | None:
+def _ppca(fitted: Fitted, x: Tensor, latent: int, n: int, seed: int) -> tuple[str, Tensor] | None:
     """Draws of probabilistic PCA fitted to training rows x, made legal; None where there are codes, or it is slow."""
-    spec = _spec(job)
+    spec = _spec(fitted)
     if spec.kind in {Kind.CATEGORICAL, Kind.MIXED} or spec.dim < 2 or min(len(x), spec.dim) > PPCA_MOST:
         return None
     values = x.flatten(1).double()
@@ -242,7 +241,7 @@ def _ppca(job: Job, x: Tensor, latent: int, n: int, seed: int) -> tuple[str, Ten
     drawn = fit_ppca(values / scale, q, variance_floor=floor).sample(n, generator) * scale
     low, high = (values.amin(0), values.amax(0)) if spec.layout == "table" else (values.min(), values.max())
     legal = drawn if spec.kind is Kind.REAL else torch.minimum(torch.maximum(drawn, low), high)
-    if job.spec.kind is Kind.BINARY:
+    if fitted.spec.kind is Kind.BINARY:
         legal = torch.where(drawn > (low + high) / 2, high, low)
     elif spec.kind in WHOLE:
         legal = legal.round()

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from nelbo.run import FAILED, Run, last_of
+from nelbo.runs import Run, last_of
+from nelbo.runs.folder import FAILED
 from nelbo.storage import read_lines
 
 SILENT = 60.0  # seconds without a write after which a training may have died, if its records come oftener

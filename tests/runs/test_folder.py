@@ -19,7 +19,7 @@ from nelbo.models import LatentVariableModel
 from nelbo.networks import MLP
 from nelbo.posteriors import GaussianPosterior
 from nelbo.priors import StandardNormalPrior
-from nelbo.run import Run, claim, fit, load_model, reopen, runs, save_model
+from nelbo.runs import Run, claim, load_model, reopen, runs, save_model, train_run
 from nelbo.settings import resolve
 from nelbo.storage import read_tensors, write_tensors
 from nelbo.train import Job, prepare
@@ -32,7 +32,7 @@ def job(**settings: Any) -> Job:
 
 @pytest.fixture
 def finished(tmp_path: Path) -> Run:
-    return fit(job(), tmp_path / "run")
+    return train_run(job(), tmp_path / "run")
 
 
 # Claiming a folder.
@@ -110,6 +110,7 @@ def test_a_finished_run_is_text_and_safetensors_only(finished: Run) -> None:
         "metrics.jsonl",
         "steps.jsonl",
         "checkpoints/step-000000006.safetensors",
+        "model/baselines.safetensors",
         "model/config.json",
         "model/model.safetensors",
     }
@@ -117,14 +118,14 @@ def test_a_finished_run_is_text_and_safetensors_only(finished: Run) -> None:
 
 def test_the_loaded_model_is_the_trained_one(finished: Run) -> None:
     trained, _ = read_tensors(finished.folder / "model" / "model.safetensors")
-    loaded = finished.load_model()
+    loaded = finished.load().model
     assert not loaded.training
     assert all(value.equal(loaded.state_dict()[name]) for name, value in trained.items())
 
 
 def test_runs_are_listed_by_name_and_models_are_no_runs(tmp_path: Path) -> None:
     for name in ("b", "a", "deep/c"):
-        fit(job(epochs=1), tmp_path / name)
+        train_run(job(epochs=1), tmp_path / name)
     assert [run.folder.name for run in runs(tmp_path)] == ["a", "b", "c"]
     assert list(runs(tmp_path / "none")) == []
 
@@ -141,14 +142,14 @@ def test_evaluations_are_kept_by_split(finished: Run) -> None:
 
 
 def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"is not a run \(it has no config\.json\)"):
-        Run(tmp_path).load_model()
+    with pytest.raises(RunError, match=r"is not a run \(it has no model/config\.json\)"):
+        Run(tmp_path).load()
 
 
 def test_an_unfinished_run_has_no_model_and_says_how_to_go_on(tmp_path: Path, finished: Run) -> None:
     (finished.folder / "model" / "config.json").unlink()
     with pytest.raises(RunError, match="holds no trained model yet; finish it with"):
-        finished.load_model()
+        finished.load()
 
 
 @pytest.mark.parametrize("file", ["config.json", "model/config.json"])
@@ -156,22 +157,30 @@ def test_files_of_a_newer_version_are_refused(finished: Run, file: str) -> None:
     path = finished.folder / file
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(StorageError, match=r"newer nelbo.*upgrade nelbo"):
-        finished.load_model()
+        finished.config() if file == "config.json" else finished.load()
 
 
-@pytest.mark.parametrize("content", [[], {"format": 1}, {"format": 1, "spec": "vae"}])
+@pytest.mark.parametrize("file", ["config.json", "model/config.json"])
+def test_files_of_an_older_format_are_refused_with_a_sentence(finished: Run, file: str) -> None:
+    path = finished.folder / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    with pytest.raises(StorageError, match=r"older nelbo \(format 1, now 2\); train it anew"):
+        finished.config() if file == "config.json" else finished.load()
+
+
+@pytest.mark.parametrize("content", [[], {}, {"format": True}, {"format": 2}, {"format": 2, "spec": "vae"}])
 def test_a_model_without_a_description_is_refused(finished: Run, content: object) -> None:
     (finished.folder / "model" / "config.json").write_text(json.dumps(content))
-    with pytest.raises(StorageError, match="does not describe a model"):
-        finished.load_model()
+    with pytest.raises(StorageError, match=r"does not describe a model|names no format"):
+        finished.load()
 
 
 def test_weights_of_another_training_are_refused(tmp_path: Path, finished: Run) -> None:
-    other = fit(job(seed=1), tmp_path / "other")
+    other = train_run(job(seed=1), tmp_path / "other")
     stolen = (other.folder / "model" / "model.safetensors").read_bytes()
     (finished.folder / "model" / "model.safetensors").write_bytes(stolen)
     with pytest.raises(StorageError, match=r"is not the file its config\.json names; restore it from a copy"):
-        finished.load_model()
+        finished.load()
 
 
 def test_a_cut_or_tampered_model_is_refused(finished: Run) -> None:
@@ -179,14 +188,14 @@ def test_a_cut_or_tampered_model_is_refused(finished: Run) -> None:
     content = bytearray(path.read_bytes())
     path.write_bytes(content[:-7])
     with pytest.raises(StorageError, match="damaged or truncated"):
-        finished.load_model()
+        finished.load()
     content[-1] ^= 128
     path.write_bytes(content)
     with pytest.raises(StorageError, match="altered"):
-        finished.load_model()
+        finished.load()
     path.unlink()
     with pytest.raises(StorageError, match=r"model\.safetensors is missing"):
-        finished.load_model()
+        finished.load()
 
 
 def test_weights_that_do_not_fit_their_spec_are_refused(finished: Run) -> None:
@@ -195,12 +204,12 @@ def test_weights_that_do_not_fit_their_spec_are_refused(finished: Run) -> None:
     content["spec"]["posterior"]["network"]["hidden"] = [9, 6]
     path.write_text(json.dumps(content))
     with pytest.raises(StorageError, match=r"does not fit its config\.json"):
-        finished.load_model()
+        finished.load()
     weights, _ = read_tensors(finished.folder / "model" / "model.safetensors")
     weights.pop(next(iter(weights)))
     write_tensors(finished.folder / "model" / "model.safetensors", weights)
     with pytest.raises(StorageError):
-        finished.load_model()
+        finished.load()
 
 
 def test_loading_never_builds_what_is_not_registered(finished: Run) -> None:
@@ -209,7 +218,7 @@ def test_loading_never_builds_what_is_not_registered(finished: Run) -> None:
     content["spec"]["prior"] = {"part": "subprocess/Popen", "args": ["false"]}
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="unknown kind of part in a model: 'subprocess'"):
-        finished.load_model()
+        finished.load()
 
 
 # A network of the user's own.
@@ -223,7 +232,7 @@ def own_model() -> tuple[Model, nn.Module]:
 
 def test_a_network_of_the_users_own_is_asked_for_and_filled_with_its_weights(tmp_path: Path) -> None:
     model, network = own_model()
-    save_model(tmp_path, model, job().spec)
+    save_model(tmp_path, model)
     with pytest.raises(CompositionError, match=r"networks=\{'posterior\.network': module\}"):
         load_model(tmp_path)
     fresh = nn.Sequential(nn.Linear(6, 4))
@@ -242,7 +251,7 @@ def own_file(tmp_path: Path, rows: np.ndarray) -> Path:
 def test_a_reopened_run_has_the_job_it_was_trained_with(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(60, 5))
     settings = resolve(SMALL, {"source": str(own_file(tmp_path, rows)), "seed": 3, "validation": 0.2})
-    run = fit(settings, tmp_path / "run")
+    run = train_run(settings, tmp_path / "run")
     again, first = reopen(run), prepare(settings)
     assert again.settings == first.settings
     assert again.objective_spec == first.objective_spec
@@ -253,7 +262,7 @@ def test_a_reopened_run_has_the_job_it_was_trained_with(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["value", "order", "fewer"])
 def test_a_run_whose_data_changed_is_not_reopened(tmp_path: Path, change: str) -> None:
     rows = np.random.default_rng(0).normal(size=(60, 5))
-    run = fit(resolve(SMALL, {"source": str(own_file(tmp_path, rows))}), tmp_path / "run")
+    run = train_run(resolve(SMALL, {"source": str(own_file(tmp_path, rows))}), tmp_path / "run")
     if change == "value":
         rows[7, 2] += 1e-3
     rows = {"value": rows, "order": rows[::-1], "fewer": rows[:-1]}[change]
@@ -264,6 +273,6 @@ def test_a_run_whose_data_changed_is_not_reopened(tmp_path: Path, change: str) -
 
 def test_what_a_training_failed_of_stays_in_the_run(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
-        fit(job(optimizer="sgd", lr=1e6), tmp_path)
+        train_run(job(optimizer="sgd", lr=1e6), tmp_path)
     assert Run(tmp_path).state() == {"stopped": f"failed: {caught.value}"}
     assert not Run(tmp_path).is_complete

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nelbo.data.spec import Column, DataSpec, Kind
 from nelbo.errors import DataError
-from nelbo.evaluate.baselines import Baseline, baselines
+from nelbo.solvers.baselines import Baseline, baselines
 
 LN2 = math.log(2.0)
 
@@ -262,7 +262,7 @@ def test_png_is_the_size_of_the_files(channels: int) -> None:
 
 def test_png_of_many_images_is_taken_on_some_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     # By its place in sys.modules: the package exports a function of the module's name.
-    monkeypatch.setattr(sys.modules["nelbo.evaluate.baselines"], "PNG_ROWS", 5)
+    monkeypatch.setattr(sys.modules["nelbo.solvers.baselines"], "PNG_ROWS", 5)
     pixels = integers(20, 64, 256).view(20, 1, 8, 8)
     png = named(baselines(pixels, pixels, image((1, 8, 8), Kind.BYTE, 256), 2))["PNG"]
     assert "5 of the 20 test rows" in png.note

@@ -1,0 +1,99 @@
+"""The whole job from rows to a report, as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nelbo import recipes
+from nelbo.data import Data, load
+from nelbo.data.sources import Source
+from nelbo.evaluate import Evaluation, evaluate_split
+from nelbo.evaluate.likelihood import Progress
+from nelbo.runs import Fitted, Run, claim, train_run
+from nelbo.settings import resolve
+from nelbo.train.job import Job, make_trainer, prepare
+from nelbo.train.monitor import Listener
+
+__all__ = ["SAMPLES", "evaluated", "fit"]
+
+SAMPLES = 200  # importance samples of the evaluation that follows a training; nelbo evaluate takes more
+
+
+def fit(
+    rows: Source | Data,
+    *,
+    run: Path | str | None = None,
+    overwrite: bool = False,
+    report: bool = True,
+    listeners: Sequence[Listener] = (),
+    **settings: Any,
+) -> Fitted:
+    """Find out what the rows are, train a model, evaluate it on held-out rows, and write its report.
+
+    What was in memory is kept with the run, so that every command can go on with it.
+
+    Parameters
+    ----------
+    rows
+        A path, a known name, an array [N, ...], a tensor, a frame, a sparse matrix, or a pair of rows and labels.
+    run
+        Folder of the run; by default a fresh number below `runs`.
+    overwrite
+        Whether a run in that folder is moved aside; else it is an error.
+    report
+        Whether the model is evaluated and `report.html` written.
+    listeners
+        Told of steps and epochs.
+    settings
+        Those of `nelbo train`, with underscores: `latent=8, epochs=50, likelihood="student-t", label="class"`.
+
+    Returns
+    -------
+    The fitted model, which takes new rows of any of these sorts; `fitted.folder` is its run.
+
+    Raises
+    ------
+    ConfigError
+        For a setting that is unknown (the nearest is named) or out of range.
+    DataError
+        If the rows cannot be read or modelled.
+    CompositionError
+        If parts, objective and data do not fit together.
+    RunError
+        If the folder holds something already.
+    TrainingError
+        If the loss turns non-finite.
+
+    Examples
+    --------
+    >>> fitted = nelbo.fit(X, latent=4, epochs=20)
+    >>> codes = nelbo.encode(fitted, X_new).mean
+    """
+    is_named = isinstance(rows, str | Path)
+    source = {"source": str(rows)} if is_named else {}
+    recipe = recipes.find(str(settings.get("recipe", "vae")))
+    wanted = resolve(recipe.defaults, settings, source)
+    data: Data | None = None
+    if not isinstance(rows, str | Path):
+        how = {"label": wanted.label, "group": wanted.group, "kind": wanted.kind}
+        data = rows if isinstance(rows, Data) else load(rows, drop=wanted.drop, **how)
+        wanted = wanted.model_copy(update={"source": data.source or data.spec.name})
+    job = prepare(wanted, data)
+    make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
+    folder = claim(None if run is None else Path(run), overwrite=overwrite)
+    done = train_run(job, folder, listeners=listeners, rows_too=not is_named)
+    if report:
+        evaluated(done, job)
+    return done.load()
+
+
+def evaluated(run: Run, job: Job, progress: Progress | None = None) -> Evaluation:
+    """Evaluate a run that was just trained on the rows it holds out, keep the figures, and write its report."""
+    from nelbo.report import write_report  # pictures: not wanted by everybody who fits a model
+
+    result = evaluate_split(job, run.load(), samples=SAMPLES, progress=progress)
+    run.write_evaluation(result.as_json())
+    write_report(run, job)
+    return result
