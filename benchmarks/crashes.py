@@ -3,7 +3,8 @@
     python benchmarks/crashes.py [--kills 1000] [--record]
 
 The trainings and the killing are those of tests/train/test_crash.py: small multilayer perceptrons and convolutional
-nets with dropout, batch norm, noise in the data and a moving average, a checkpoint after every step.
+nets with dropout, batch norm, noise in the data and a moving average, and a training of three stages, a checkpoint
+after every step.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from train.crashes import TRAININGS, killed_again_and_again
+from train.crashes import EVERY, killed_again_and_again
 
 from outcome import circumstances, start, write_record
 
@@ -25,10 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1_000, help="[%(default)s]")
     parser.add_argument("--record", action="store_true", help="write benchmarks/records/crashes.json")
+    parser.add_argument("--only", choices=EVERY, help="one of the trainings")
     arguments = parser.parse_args()
+    chosen = EVERY if arguments.only is None else (arguments.only,)
     record = circumstances("crashes", threads=1)
-    figures, share = [], arguments.kills // len(TRAININGS)
-    for place, name in enumerate(TRAININGS):
+    figures, share = [], arguments.kills // len(chosen)
+    for place, name in enumerate(chosen):
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             runs, different = killed_again_and_again(name, Path(folder), share, seed=place)

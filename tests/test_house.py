@@ -37,7 +37,6 @@ LAYERS = (
     ("parts",),
     ("train",),
     ("runs",),
-    ("refit",),
     ("evaluate",),
     ("doctor",),
     ("apps", "report"),
@@ -147,7 +146,7 @@ def test_no_process_wide_switch_is_thrown(path: Path) -> None:
 
 
 OTHERS_WITH_PARTS = {"self", "settings", "wanted", "case", "sections", "sides", "sides()"}
-MAY_NAME_PARTS = {"core", "models", "recipes", "registry", "refit"}  # the last until fitting a prior is a stage
+MAY_NAME_PARTS = {"core", "models", "recipes", "registry"}
 
 
 @EVERY_FILE

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from nelbo.models.latent import LatentVariableModel as LatentVariableModel
     from nelbo.objectives.elbo import ELBO as ELBO
     from nelbo.plugins import load as load_plugin
-    from nelbo.refit import fit_prior as fit_prior
     from nelbo.registry import build as build
     from nelbo.registry import register as register
     from nelbo.registry import spec_of as spec_of
     from nelbo.runs import Fitted as Fitted
     from nelbo.runs import Run as Run
     from nelbo.runs import load as load
+    from nelbo.runs.prior import fit_prior as fit_prior
     from nelbo.settings import Settings as Settings
     from nelbo.settings import resolve as resolve
     from nelbo.train.tape import GradientTape as GradientTape
@@ -50,7 +50,7 @@ _HOMES = {
     "build": "nelbo.registry",
     "encode": "nelbo.apps.encode",
     "fit": "nelbo.fitting",
-    "fit_prior": "nelbo.refit",
+    "fit_prior": "nelbo.runs.prior",
     "load": "nelbo.runs",
     "load_data": "nelbo.data:load",
     "load_plugin": "nelbo.plugins:load",

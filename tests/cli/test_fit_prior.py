@@ -18,7 +18,7 @@ def test_it_prints_both_bounds_and_the_paired_gain(digits_run: Path, tmp_path: P
     assert found["n"] == 180
     succeed("sample", new, "-n", 4, "-o", tmp_path / "s.npy")
     succeed("report", new)
-    assert "resume" in refuse("train", "--resume", new)
+    assert "complete already" in succeed("train", "--resume", new).err
 
 
 def test_as_json_it_is_one_object(digits_run: Path, tmp_path: Path) -> None:

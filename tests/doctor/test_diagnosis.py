@@ -21,7 +21,7 @@ from nelbo.cli.app import app
 from nelbo.core import Objective
 from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_findings
 from nelbo.errors import TrainingError
-from nelbo.refit import fit_prior
+from nelbo.runs.prior import fit_prior
 from nelbo.report import write_report
 from nelbo.runs import Run
 from nelbo.runs.folder import FAILED

@@ -86,7 +86,14 @@ def used(run: Path, new: Path, out: Path) -> dict[str, object]:
     succeed("reconstruct", run, new, "--draws", 2, "-o", out / "again.npz")
     succeed("sample", run, "-n", 5, "--draw", "-o", out / "made.npz")
     figures = json.loads(succeed("evaluate", run, new, "--samples", 20, "--json").out)
-    succeed("evaluate", run, new, "--measure", "rate-distortion:betas=1.0,rows=4,chains=2,temperatures=4,leapfrog=2", "--json")
+    succeed(
+        "evaluate",
+        run,
+        new,
+        "--measure",
+        "rate-distortion:betas=1.0,rows=4,chains=2,temperatures=4,leapfrog=2",
+        "--json",
+    )
     found: dict[str, object] = {"figures": {**figures, "seconds": 0}}
     for name in ("codes", "again", "made"):
         with np.load(out / f"{name}.npz") as arrays:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from train.crashes import TRAININGS, killed_again_and_again
+from train.crashes import EVERY, killed_again_and_again
 
 KILLS = 15  # of each training
 
 
-@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_training_that_is_killed_at_random_instants_ends_bit_for_bit_as_the_whole_one(
     name: str, tmp_path: Path
 ) -> None:

@@ -37,7 +37,7 @@ def fit_prior(
 
     The new run is one like any other. Its gain is that of the bound on held-out rows, paired row by row.
     """
-    from nelbo.refit import fit_prior as fit
+    from nelbo.runs.prior import fit_prior as fit
 
     load_plugins(plugin)
     with following() as listener:

@@ -10,6 +10,7 @@ import typer
 
 from nelbo.cli.output import counting, following, print_json, say
 from nelbo.cli.plugin import Plugins, load_plugins
+from nelbo.cli.stopping import stopping
 
 if TYPE_CHECKING:
     from nelbo.runs import Run
@@ -342,10 +343,25 @@ def _resume(
     if run.is_complete and run.state().get("stopped", "").startswith("all "):
         say(f"{folder} is complete already; its report: {run.report_file}")
         return
+    if "stages" in run.config():
+        _resume_stages(run, plugin, json)
+        return
     job = reopen(run)
     rhythm = _tape_rhythm(job, every)
     _introduce(job)
     _finish(_fit(job, folder, plugin, rhythm, _painter(job), resume=True, checkpoint=checkpoint), job, json)
+
+
+def _resume_stages(run: Run, plugin: list[Path] | None, json: bool) -> None:
+    """Go on with a training of several stages, or with a prior that is fitted afterwards."""
+    from nelbo.runs import reopen, resume_stages
+    from nelbo.runs.prior import record_gain
+
+    with stopping(run.folder, plugin), following() as listener:
+        resume_stages(run, listeners=[listener])
+    if run.config()["stages"][-1].get("objective") == "aggregate":
+        record_gain(run)
+    _finish(run, reopen(run), json)
 
 
 def _tape_rhythm(job: Job, every: str | None) -> Rhythm | None:
@@ -379,23 +395,12 @@ def _fit(
     resume: bool = False,
     checkpoint: str | None = None,
 ) -> Run:
-    from shlex import quote
-
-    from nelbo.errors import TrainingError
     from nelbo.runs import train_run
-    from nelbo.train.interruption import Interrupted
 
     taping = _taping(job, folder, rhythm)
-    try:
-        with following() as listener, taping or nullcontext():
-            listeners = [listener] if taping is None else [listener, taping]
-            run = train_run(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
-    except KeyboardInterrupt as stopped:
-        by = f"by {stopped}, state saved" if isinstance(stopped, Interrupted) else "at once"
-        say(f"\nstopped {by}; go on with: nelbo train --resume {quote(str(folder))}{_again(plugin)}")
-        raise typer.Exit(128 + stopped.signal if isinstance(stopped, Interrupted) else 130) from None
-    except TrainingError as problem:
-        raise TrainingError(f"{problem}; for the cause: nelbo doctor {quote(str(folder))}{_again(plugin)}") from None
+    with stopping(folder, plugin), following() as listener, taping or nullcontext():
+        listeners = [listener] if taping is None else [listener, taping]
+        run = train_run(job, folder, resume=resume, checkpoint=checkpoint, listeners=listeners, painter=painter)
     if taping is not None:
         for finding in taping.findings or ["no findings"]:
             say(f"tape: {finding}")
@@ -410,13 +415,6 @@ def _painter(job: Job) -> Painter | None:
     from nelbo.report.gallery import Gallery
 
     return Gallery(job)
-
-
-def _again(plugin: list[Path] | None) -> str:
-    """The plugins, for a command that goes on with the run."""
-    import shlex
-
-    return "".join(f" --plugin {shlex.quote(str(file))}" for file in plugin or ())
 
 
 def _introduce(job: Job) -> None:

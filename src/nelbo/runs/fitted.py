@@ -20,6 +20,7 @@ from nelbo.data import Batches, Data, DataSpec, Transform
 from nelbo.data import transform as make_transform
 from nelbo.data.sources import Source
 from nelbo.errors import NelboError, RunError, StorageError
+from nelbo.runs.codes import codes_of
 from nelbo.runs.folder import Run
 from nelbo.runs.rows import check_alike, read_rows
 from nelbo.runs.weights import load_model, read_about, save_model
@@ -30,7 +31,8 @@ from nelbo.train.job import Job
 __all__ = ["About", "Fitted", "TrainingRows", "load"]
 
 BATCH = 500
-BASELINES = "baselines.safetensors"
+BASELINES, READS = "baselines.safetensors", "reads"
+DEEPEST = 5  # models of codes of codes
 
 
 @final
@@ -85,6 +87,7 @@ class Fitted:
     transform: Transform
     baselines: FittedBaselines | None = None  # None where a likelihood compares with none, or they were not kept
     folder: Path | None = None  # of its run
+    reads: Fitted | None = None  # the earlier model whose codes this one models
 
     @classmethod
     def of(cls, job: Job, model: Model, *, with_baselines: bool = True) -> Self:
@@ -117,9 +120,12 @@ class Fitted:
             If they cannot be read, lack a column, or are of another shape or kind than the model was trained on.
         """
         about = self.about
-        if isinstance(source, Data):
+        if isinstance(source, Data) and (self.reads is None or source.spec.event_shape == self.raw.event_shape):
             check_alike(about.raw, about.modelled, source)
             return source
+        if self.reads is not None:
+            return codes_of(self.reads, self.reads.read(source, label))
+        assert not isinstance(source, Data)
         return read_rows(source, about.raw, about.modelled, label, about.label, about.group)
 
     def batches(self, data: Data, rows: Tensor | None = None, *, batch_size: int = BATCH) -> Batches:
@@ -132,6 +138,8 @@ class Fitted:
 
     def save(self, folder: Path) -> None:
         """Write it as a folder that stands alone, `config.json` last."""
+        if self.reads is not None:
+            self.reads.save(folder / READS / "model")
         if self.baselines is not None:
             write_tensors(folder / BASELINES, self.baselines.tensors())
         save_model(folder, self.model, {"about": self.about.model_dump(mode="json")})
@@ -166,6 +174,8 @@ def load(folder: Path | str | Run, networks: Mapping[str, nn.Module] | None = No
                 f"{run.folder} holds no trained model yet; finish it with: nelbo train --resume {run.folder}"
             )
         raise RunError(f"{run.folder} is not a run (it has no model/config.json); nelbo runs lists those there are")
+    if place.parts.count(READS) > DEEPEST:
+        raise StorageError(f"{place} is a model of codes of codes without end; restore it from a copy")
     about = _about(read_about(place), place)
     model = load_model(place, networks)
     try:
@@ -176,7 +186,8 @@ def load(folder: Path | str | Run, networks: Mapping[str, nn.Module] | None = No
     if (place / BASELINES).exists():
         tensors, _ = read_tensors(place / BASELINES)
         kept = FittedBaselines.from_tensors(tensors, about.modelled, model.latent)
-    return Fitted(model, about, transform, kept, run.folder)
+    reads = load(place / READS) if (place / READS).is_dir() else None
+    return Fitted(model, about, transform, kept, run.folder, reads)
 
 
 def _about(config: Mapping[str, Any], place: Path) -> About:

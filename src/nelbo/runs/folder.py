@@ -45,6 +45,10 @@ class Run:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
+    def stage_folder(self, name: str) -> Path:
+        """Where the model of a stage before the last lies."""
+        return self.folder / "stages" / name
+
     @property
     def report_file(self) -> Path:
         return self.folder / "report.html"
@@ -165,7 +169,6 @@ def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False,
     if resume:
         if not Run(folder).exists:
             raise RunError(f"there is no run to resume in {folder}; start it without --resume")
-        refuse_refit(Run(folder))
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not overwrite:
@@ -174,16 +177,6 @@ def claim(folder: Path | None, *, resume: bool = False, overwrite: bool = False,
             )
         _move_aside(folder)
     return folder
-
-
-def refuse_refit(run: Run) -> None:
-    """A run whose prior was fitted afterwards has no training of its own to go on with."""
-    refit = run.config().get("refit") if run.exists else None
-    if refit is not None:
-        raise RunError(
-            f"the prior of {run.folder} was fitted afterwards, so there is no training to go on with; resume "
-            f"{refit['of']} and then fit the prior again with nelbo fit-prior"
-        )
 
 
 def runs(root: Path = Path("runs")) -> Iterator[Run]:

@@ -14,7 +14,7 @@ from nelbo.data.sources import digest_rows
 from nelbo.errors import StorageError
 from nelbo.storage import read_tensors, write_tensors
 
-__all__ = ["keep_rows", "kept_rows"]
+__all__ = ["has_rows", "keep_rows", "kept_rows"]
 
 FILE = "rows.safetensors"
 OFFICIAL = "official/"
@@ -30,6 +30,11 @@ def keep_rows(folder: Path, data: Data) -> None:
     write_tensors(folder / FILE, tensors, about)
 
 
+def has_rows(folder: Path) -> bool:
+    """Whether a run keeps its rows."""
+    return (folder / FILE).exists()
+
+
 def kept_rows(folder: Path) -> Data | None:
     """The rows that were kept; None where there are none.
 
@@ -39,7 +44,7 @@ def kept_rows(folder: Path) -> Data | None:
         If the file is damaged, or does not hold the rows that it names.
     """
     file = folder / FILE
-    if not file.exists():
+    if not has_rows(folder):
         return None
     tensors, about = read_tensors(file)
     try:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
 from nelbo import plugins
-from nelbo.data import Data
+from nelbo.core import Objective
 from nelbo.data.datasets import NAMES
-from nelbo.errors import ConfigError, TrainingError
+from nelbo.errors import TrainingError
 from nelbo.runs.fitted import Fitted
-from nelbo.runs.folder import FAILED, FORMAT, Run, machine, refuse_refit
-from nelbo.runs.kept import keep_rows, kept_rows
-from nelbo.settings import Settings, resolve
+from nelbo.runs.folder import FAILED, FORMAT, Run, machine
+from nelbo.runs.kept import keep_rows
+from nelbo.settings import Settings
 from nelbo.storage import sweep
+from nelbo.train.checkpoint import TrainState
 from nelbo.train.images import ImagesFolder, Painter
 from nelbo.train.job import Job, prepare, train
 from nelbo.train.loggers import open_loggers
@@ -46,41 +47,79 @@ def train_run(
     """
     run = Run(folder)
     if resume:
-        refuse_refit(run)
         sweep(run.folder)
     job = source if isinstance(source, Job) else prepare(source)
-    files = [MetricsFile(run.metrics_file), StepsFile(run.steps_file), ImagesFolder(run.folder / "images")]
-    try:
-        with open_loggers(job.settings.log, run.folder, job.settings) as loggers:
-            objective, state, _ = train(
-                job,
-                checkpoints=run.checkpoints,
-                resume=resume,
-                chosen=checkpoint,
-                listeners=[_Opening(run, job, write=not resume, rows_too=rows_too), *files, *loggers, *listeners],
-                painter=painter,
-            )
-    except TrainingError as problem:
-        run.write_state({"stopped": f"{FAILED}{problem}"})
-        raise
+    opening = Opening(run, job, rows_too=rows_too, write=not resume)
+    objective, state = trained(job, run, [opening], listeners, resume=resume, checkpoint=checkpoint, painter=painter)
     Fitted.of(job, objective.model).save(run.folder / "model")
     run.write_state(state.as_json())
     return run
 
 
-@final
-class _Opening(Listener):
-    """Writes `config.json` when training starts: what is refused before then leaves no folder."""
+def trained(
+    job: Job,
+    run: Run,
+    first: Sequence[Listener],
+    listeners: Sequence[Listener],
+    *,
+    resume: bool = False,
+    checkpoint: str | None = None,
+    painter: Painter | None = None,
+    prefix: str = "",
+) -> tuple[Objective, TrainState]:
+    """Train one stage, its records and checkpoints in the run's folder.
 
-    def __init__(self, run: Run, job: Job, write: bool, rows_too: bool) -> None:
-        self._run, self._job, self._write, self._rows_too = run, job, write, rows_too
+    Parameters
+    ----------
+    first
+        Told before the run's own files, which are told before the listeners.
+    prefix
+        How the names of its records start, where they are not those of the whole run.
+    """
+    steps = run.folder / f"{prefix}{run.steps_file.name}"
+    files = [MetricsFile(run.folder / f"{prefix}{run.metrics_file.name}"), StepsFile(steps)]
+    try:
+        with open_loggers(job.settings.log, run.folder, job.settings) as loggers:
+            objective, state, _ = train(
+                job,
+                checkpoints=run.checkpoints / job.stage,
+                resume=resume,
+                chosen=checkpoint,
+                listeners=[*first, *files, ImagesFolder(run.folder / "images"), *loggers, *listeners],
+                painter=painter,
+            )
+    except TrainingError as problem:
+        run.write_state({"stopped": f"{FAILED}{problem}"})
+        raise
+    return objective, state
+
+
+@final
+class Opening(Listener):
+    """Writes `config.json` when training starts: what is refused before then leaves no folder.
+
+    Parameters
+    ----------
+    rows_too
+        Whether the rows are kept beside it.
+    write
+        Whether there is anything to write: not where a run goes on.
+    beside
+        What else stands in it.
+    """
+
+    def __init__(
+        self, run: Run, job: Job, *, rows_too: bool, write: bool, beside: Mapping[str, Any] | None = None
+    ) -> None:
+        self._run, self._job, self._rows_too, self._write = run, job, rows_too, write
+        self._beside = dict(beside or {})
 
     def started(self, total_epochs: int, rows: int, epoch: int) -> None:
-        if not self._write:
+        if not self._write or self._run.exists:
             return
         if self._rows_too:
             keep_rows(self._run.folder, self._job.data)
-        self._run.write_config(describe(self._job, is_kept=self._rows_too))
+        self._run.write_config({**describe(self._job, is_kept=self._rows_too), **self._beside})
 
 
 def describe(job: Job, is_kept: bool = False) -> dict[str, Any]:
@@ -119,23 +158,3 @@ def describe(job: Job, is_kept: bool = False) -> dict[str, Any]:
 def _findable(source: str) -> str:
     """A name as it is; a path from the root, so that the run can be used from another folder."""
     return source if source in NAMES else str(Path(source).absolute())
-
-
-def reopen(run: Run, data: Data | None = None) -> Job:
-    """The job of a run again, from its configuration; the data must be those it was trained on.
-
-    Raises
-    ------
-    ConfigError
-        If the data changed since, or the run needs a plugin that was not loaded.
-    """
-    config = run.config()
-    plugins.require(config.get("plugins", ()), str(run.folder))
-    settings = resolve(config["settings"])
-    job = prepare(settings, kept_rows(run.folder) if data is None else data)
-    if job.data.sha256 != config["data"]["sha256"]:
-        raise ConfigError(
-            f"{settings.source!r} no longer holds the data that {run.folder} was trained on (its content differs); "
-            "restore them, or give other data explicitly with --data"
-        )
-    return job

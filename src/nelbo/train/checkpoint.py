@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nelbo.errors import StorageError
 from nelbo.storage import read_tensors, write_tensors
 
-FORMAT = 3
+FORMAT = 4
 NAME = "step-{:09d}.safetensors"
 Optimisers = Mapping[str, torch.optim.Optimizer]  # by phase
 
@@ -53,8 +53,9 @@ _TENSORS = {"best_weights": "best/", "average": "average/", "noise": "noise/"}
 class Checkpoints:
     """The last few checkpoints of a training, in a folder, by their step."""
 
-    def __init__(self, folder: Path, keep: int = 2) -> None:
+    def __init__(self, folder: Path, keep: int = 2, stage: str = "") -> None:
         self.folder = folder
+        self.stage = stage
         self._keep = keep
 
     @property
@@ -109,7 +110,9 @@ def _is_sound(file: Path) -> bool:
     return metadata.get("format") == str(FORMAT)
 
 
-def save_checkpoint(path: Path, state: TrainState, objective: nn.Module, optimisers: Optimisers) -> None:
+def save_checkpoint(
+    path: Path, state: TrainState, objective: nn.Module, optimisers: Optimisers, stage: str = ""
+) -> None:
     """Write state, weights, the optimiser of each phase and random state atomically."""
     tensors = {f"weights/{name}": tensor for name, tensor in objective.state_dict().items()}
     for field_name, prefix in _TENSORS.items():
@@ -121,11 +124,11 @@ def save_checkpoint(path: Path, state: TrainState, objective: nn.Module, optimis
     tensors["random/cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random/cuda"] = torch.cuda.get_rng_state()
-    metadata = {"format": str(FORMAT), "state": json.dumps(state.as_json()), "optimisers": json.dumps(plain)}
-    write_tensors(path, tensors, metadata)
+    metadata = {"state": json.dumps(state.as_json()), "optimisers": json.dumps(plain)}
+    write_tensors(path, tensors, {"format": str(FORMAT), "stage": stage, **metadata})
 
 
-def load_checkpoint(path: Path, objective: nn.Module, optimisers: Optimisers) -> TrainState:
+def load_checkpoint(path: Path, objective: nn.Module, optimisers: Optimisers, stage: str = "") -> TrainState:
     """Read what `save_checkpoint` wrote into the objective, the optimisers and torch's random state.
 
     Raises
@@ -139,6 +142,8 @@ def load_checkpoint(path: Path, objective: nn.Module, optimisers: Optimisers) ->
         raise StorageError(f"{path} was written by a newer nelbo (format {written}); upgrade nelbo")
     if written < FORMAT:
         raise StorageError(f"{path} was written by an older nelbo (format {written}); train anew with --overwrite")
+    if metadata.get("stage", "") != stage:
+        raise StorageError(f"{path} is of the stage {metadata.get('stage')!r}, not of {stage!r}; put it back there")
     try:
         objective.load_state_dict(_under("weights/", tensors))
     except RuntimeError as problem:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
@@ -32,6 +32,7 @@ from nelbo.train.images import Painter
 from nelbo.train.monitor import Listener
 from nelbo.train.optimisers import lr_factor
 from nelbo.train.rhythm import Rhythm, parse_duration, parse_rhythm
+from nelbo.train.stages import Adopted, adopt
 from nelbo.train.trainer import Plan, Trainer
 
 AIM_STEPS = 12_000  # steps of a run whose length nobody chose
@@ -53,6 +54,8 @@ class Job:
     transform: Transform
     spec: DataSpec  # of the transformed data, with scaling
     objective_spec: Mapping[str, Any]
+    adopted: Mapping[str, Adopted] = field(default_factory=dict)  # weights of parts that were stored before, by path
+    stage: str = ""  # its name, where a training has several
 
     def batches(
         self,
@@ -109,6 +112,7 @@ class Job:
                 "--warmup out"
             )
         start_from(objective, self._first_rows)
+        adopt(objective.model, self.adopted)
         return objective
 
     def _first_rows(self) -> Batch:
@@ -117,7 +121,7 @@ class Job:
         return next(self.batches("train", rows=some, batch_size=len(some)).fixed())
 
 
-def prepare(settings: Settings, data: Data | None = None) -> Job:
+def prepare(settings: Settings, data: Data | None = None, parts: Split | None = None) -> Job:
     """Read the data, split and transform them, and settle every open setting.
 
     Parameters
@@ -126,11 +130,14 @@ def prepare(settings: Settings, data: Data | None = None) -> Job:
         May leave the number of epochs, the likelihood and the transform to be chosen.
     data
         Rows in memory already; by default `settings.source` is read.
+    parts
+        The split, where it is settled already.
     """
     recipe = recipes.find(settings.recipe)
     if data is None:
         data = load(settings.source, label=settings.label, drop=settings.drop, group=settings.group, kind=settings.kind)
-    parts = split(data, settings.split, seed=settings.seed, validation=settings.validation, test=settings.test)
+    if parts is None:
+        parts = split(data, settings.split, seed=settings.seed, validation=settings.validation, test=settings.test)
     transform_string, likelihood = recipes.choose_transform(data.spec, settings)
     transform = make_transform(transform_string, data.spec)
     spec = fit_spec(data, parts, transform, settings.scaling)
@@ -216,10 +223,11 @@ def make_trainer(
     held_out = None
     if len(job.split.validation):
         held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
-    kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints)
+    kept = None if checkpoints is None else Checkpoints(checkpoints, settings.keep_checkpoints, job.stage)
+    frozen = [objective.model.get_submodule(path) for path, taken in job.adopted.items() if taken.frozen]
     paint = None if painter is None else functools.partial(painter, objective.model)
     latents = _latent_watch(job, objective.model, len(batches), engine.device)
-    return Trainer(objective, batches, held_out, plan, engine, kept, listeners, latents, paint)
+    return Trainer(objective, batches, held_out, plan, engine, kept, listeners, latents, paint, frozen)
 
 
 def _images(text: str | None) -> Rhythm | None:

@@ -103,6 +103,8 @@ class Trainer:
         Looks at the latents after epochs, or None to leave that out.
     paint
         Makes pictures of the model, or None for none.
+    frozen
+        Modules that stay as they are: no running statistics move, nothing is dropped.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Trainer:
         listeners: Sequence[Listener] = (),
         latents: LatentWatch | None = None,
         paint: Paint | None = None,
+        frozen: Sequence[nn.Module] = (),
     ) -> None:
         self.objective = objective
         self.batches = train
@@ -133,6 +136,7 @@ class Trainer:
         self._average = None if plan.average is None else MovingAverage(trained, plan.average)
         self._latents = latents
         self._paint = paint
+        self._frozen = tuple(frozen)
         self._walk: Walk | None = None
         self._gradients: dict[str, float] = {}  # norms at the last step that was looked at
         self._saved = self._logged = self._painted = time.monotonic()
@@ -142,7 +146,10 @@ class Trainer:
         """Go on from the newest checkpoint, or a chosen one; the random state is torch's global one from here on."""
         if self.checkpoints is None:
             return
-        found = self.checkpoints.load(lambda file: load_checkpoint(file, self.objective, self.optimisers), chosen)
+        stage = self.checkpoints.stage
+        found = self.checkpoints.load(
+            lambda file: load_checkpoint(file, self.objective, self.optimisers, stage), chosen
+        )  # fmt: skip
         if found is None:
             return
         self.state = found
@@ -194,7 +201,7 @@ class Trainer:
         """The steps of an epoch, each taken when it is asked for: whoever iterates may do something in between."""
         state, shown = self.state, time.perf_counter()
         pace = _Pace(ledger)
-        self.objective.train()
+        self._to_training()
         self._walk = self.batches.epoch(epoch, state.position, state.noise.get("epoch"))
         for batch in self._walk:
             if state.step >= self.plan.steps:
@@ -227,6 +234,11 @@ class Trainer:
                     listener.stepped(epoch, state.position / len(self.batches), ledger)
             yield
         self._walk, state.position, state.noise, state.sums = None, 0, {}, {}
+
+    def _to_training(self) -> None:
+        self.objective.train()
+        for module in self._frozen:
+            module.eval()
 
     def walk(self) -> Iterator[int]:
         """The steps of a training from the first on, epoch after epoch with nothing in between: how many are done."""
@@ -407,8 +419,9 @@ class Trainer:
             state.sums = {} if ledger is None else {**ledger.as_json(), "gradients": self._gradients}
             state.noise = {} if self._walk is None else {"epoch": self._walk.noise}
             state.average = {} if self._average is None else self._average.state()
+            stage = self.checkpoints.stage
             self.checkpoints.save(
-                state.step, lambda path: save_checkpoint(path, state, self.objective, self.optimisers)
+                state.step, lambda path: save_checkpoint(path, state, self.objective, self.optimisers, stage)
             )
             self._saved = time.monotonic()
         if request.signal is not None and not force:

@@ -1,4 +1,4 @@
-"""A prior fitted afterwards: what it gains, what it leaves alone, and a new run that is whole or absent."""
+"""A prior fitted afterwards: what it gains, what it leaves alone, and a stage that is resumed like any other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from nelbo import fit_prior
-from nelbo.errors import CompositionError, ConfigError, RunError
+from nelbo.errors import CompositionError, ConfigError, RunError, StorageError
 from nelbo.evaluate import evaluate_split
 from nelbo.models import LatentVariableModel
 from nelbo.report import write_report
-from nelbo.runs import Run, claim, load_model, reopen, runs, train_run
+from nelbo.runs import Run, load_model, reopen, resume_stages, runs, train_run
+from nelbo.runs.prior import record_gain
 from nelbo.settings import resolve
 from nelbo.train.monitor import EpochRecord, Listener
 
@@ -41,7 +42,7 @@ def test_a_fitted_normal_has_the_moments_of_the_training_codes(trained: Run, tmp
     before = contents(trained.folder)
     done = fit_prior(trained, "normal", output=tmp_path / "new", epochs=60, lr=0.02)
     assert contents(trained.folder) == before
-    job, model = reopen(trained)(trained)
+    job, model = reopen(trained), model_of(trained)
     with torch.no_grad():
         q = [model.encode(batch) for batch in job.batches("train").fixed()]
     means, variances = torch.cat([each.mean for each in q]), torch.cat([each.variance for each in q])
@@ -62,7 +63,7 @@ def test_the_bound_rises_on_held_out_rows_and_nothing_but_the_prior_moves(
     assert gain["gain"] > 3 * gain["gain_standard_error"] > 0
     assert gain["gain_standard_error"] < 0.5 * gain["bound_before_standard_error"]  # which is what pairing is for
     assert gain["bound_after"] - gain["bound_before"] == pytest.approx(gain["gain"], abs=1e-6)
-    old, new = model_of(trained).state_dict()(done.run).state_dict()
+    old, new = model_of(trained).state_dict(), model_of(done.run).state_dict()
     kept = [name for name in old if not name.startswith("prior.")]
     assert kept
     assert all(old[name].equal(new[name]) for name in kept)
@@ -82,11 +83,6 @@ def test_the_new_run_is_one_like_any_other(trained: Run, tmp_path: Path) -> None
     assert [run.folder for run in runs(tmp_path)] == [done.run.folder]
     again = fit_prior(done.run, "mixture:components=2", output=tmp_path / "again", epochs=1)
     assert again.run.config()["refit"]["prior"] == {"before": "normal", "after": "mixture:components=2"}
-    refusal = r"the prior of .* was fitted afterwards"
-    with pytest.raises(RunError, match=refusal):
-        claim(done.run.folder, resume=True)
-    with pytest.raises(RunError, match=refusal):
-        train_run(reopen(done.run), done.run.folder, resume=True)
 
 
 def test_the_same_seed_gives_the_same_prior_whatever_the_global_state(trained: Run, tmp_path: Path) -> None:
@@ -139,11 +135,37 @@ def test_a_folder_that_holds_something_is_refused_or_moved_aside(trained: Run, t
     assert Run(other).config()["settings"]["prior"] == "normal"
 
 
-def test_a_fit_that_is_interrupted_leaves_nothing(trained: Run, tmp_path: Path) -> None:
+def test_a_fit_that_is_interrupted_goes_on_and_ends_where_an_uninterrupted_one_does(
+    trained: Run, tmp_path: Path
+) -> None:
     class Stop(Listener):
         def finished_epoch(self, record: EpochRecord, is_best: bool) -> None:
             raise KeyboardInterrupt
 
+    settings = {"epochs": 4, "batch_size": 500}
+    whole = fit_prior(trained, "mixture:components=3", output=tmp_path / "whole", **settings).run
     with pytest.raises(KeyboardInterrupt):
-        fit_prior(trained, "normal", output=tmp_path / "new", epochs=2, listeners=[Stop()])
-    assert list(tmp_path.iterdir()) == []
+        fit_prior(trained, "mixture:components=3", output=tmp_path / "new", listeners=[Stop()], **settings)
+    broken = Run(tmp_path / "new")
+    assert not broken.is_complete
+    resume_stages(broken)
+    record_gain(broken)
+    assert broken.config()["refit"] == whole.config()["refit"]
+    ours, theirs = (load_model(run.folder / "model").state_dict() for run in (broken, whole))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+
+
+def test_weights_that_changed_since_are_refused(trained: Run, tmp_path: Path) -> None:
+    copy = Run(shutil.copytree(trained.folder, tmp_path / "old"))
+    done = fit_prior(copy, "normal", output=tmp_path / "new", epochs=1).run
+    shutil.rmtree(done.folder / "model")
+    shutil.rmtree(done.folder / "checkpoints")
+    fitted = copy.load()
+    with torch.no_grad():
+        next(fitted.model.parameters()).add_(1.0)
+    fitted.save(copy.folder / "model")
+    with pytest.raises(StorageError, match="its weights changed"):
+        resume_stages(done)
+    shutil.rmtree(copy.folder)
+    with pytest.raises(RunError, match="to take weights from; put it back"):
+        resume_stages(done)

@@ -1,11 +1,9 @@
-"""A prior fitted afterwards: to the codes of a trained run, whose encoder and decoder stay as they are."""
+"""A prior fitted afterwards, as a stage that adds to a finished run: encoder and decoder stay as they are."""
 
 from __future__ import annotations
 
 import math
-import shutil
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -14,25 +12,21 @@ import torch
 from torch import Tensor
 
 from nelbo.core import Model
-from nelbo.data import Batches
 from nelbo.distributions.drawing import rsample_with_log_prob
 from nelbo.errors import ConfigError, RunError
-from nelbo.models.latent import LatentVariableModel
 from nelbo.noise import apart
-from nelbo.objectives import AggregatePosterior
-from nelbo.objectives.schedules import parse_schedule
-from nelbo.registry import parse_part, spec_of
-from nelbo.runs import Fitted, Run, claim, reopen
-from nelbo.runs.training import describe
-from nelbo.storage import write_json
-from nelbo.train.engine import Engine
-from nelbo.train.job import Job, prepare, threads
-from nelbo.train.monitor import Listener, MetricsFile
-from nelbo.train.optimisers import lr_factor
-from nelbo.train.trainer import Plan, Trainer
+from nelbo.registry import parse_part
+from nelbo.runs.folder import Run, claim
+from nelbo.runs.kept import has_rows
+from nelbo.runs.staged import reopen, stage_job, train_stages
+from nelbo.storage import digest
+from nelbo.train.job import Job, make_trainer, prepare, threads
+from nelbo.train.monitor import Listener
+from nelbo.train.stages import Stage, Stored, parse_stages
 
-__all__ = ["Gain", "PriorFit", "fit_prior"]
+__all__ = ["Gain", "PriorFit", "fit_prior", "record_gain"]
 
+STAGE = "prior"
 AIM_STEPS, FEWEST, MOST = 4_000, 10, 400  # of a fit whose length nobody chose; epochs
 DRAWS = 10  # of z a row, for the comparison
 ROWS = 100  # decoded together, times the draws
@@ -93,8 +87,8 @@ def fit_prior(
 
     Training rows are encoded afresh at each epoch, with a new draw of q(z given x), so that what is fitted is the
     aggregate posterior; validation rows' codes decide when to stop. The new run is one like any other, with the
-    metrics of the training it stems from; the fit's own are in `prior-metrics.jsonl`. It appears whole or not at all,
-    and the old run is left as it was.
+    metrics of the training it stems from; the fit's own are in `prior-metrics.jsonl`. The old run is left as it was. A
+    fit that was killed goes on with `nelbo train --resume`.
 
     Parameters
     ----------
@@ -127,104 +121,105 @@ def fit_prior(
     Dai and Wipf (2019), arXiv:1903.05789 (a second-stage VAE); Ghosh et al. (2020), From variational to
     deterministic autoencoders, arXiv:1903.12436 (a mixture, on the codes of an autoencoder).
     """
-    old_run = run if isinstance(run, Run) else Run(run)
-    old = _latent_model(old_run.load().model)
-    folder = _free(Path(output) if output is not None else claim(None, root=old_run.folder.parent), old_run, overwrite)
-    before = reopen(old_run)
-    job = prepare(before.settings.model_copy(update={"prior": prior}), before.data)
-    model = _with_new_prior(job, old)
-    config: dict[str, Any] = {
-        "of": str(old_run.folder.absolute()),
-        "prior": {"before": before.settings.prior, "after": prior},
-        "fit": {"lr": lr, "batch_size": batch_size or job.settings.batch_size, "seed": seed},
+    old = run if isinstance(run, Run) else Run(run)
+    fitted, before = old.load(), reopen(old)
+    folder = claim(None, root=old.folder.parent) if output is None else Path(output)
+    _check_folder(folder, old, overwrite)
+    base = prepare(before.settings.model_copy(update={"prior": prior}), before.data, before.split)
+    _check_prior(base, prior)
+    kept = [name for name, part in fitted.model.named_children() if part not in fitted.model.sides().prior]
+    weights = fitted.model.state_dict()
+    taken = {name: Stored(of=str(old.folder.absolute()), path=name, sha256=digest(weights)) for name in kept}
+    taken = {name: each for name, each in taken.items() if any(key.startswith(f"{name}.") for key in weights)}
+    stage = Stage(
+        name=STAGE,
+        changes=_changes(base, epochs, batch_size, lr, patience, seed),
+        objective="aggregate",
+        stored=taken,
+        is_after=True,
+    )
+    make_trainer(stage_job(stage, base, {}))  # what cannot be fitted is refused here, before any folder is touched
+    folder = claim(folder, overwrite=overwrite)
+    new = train_stages(base, [stage], folder, rows_too=has_rows(old.folder), listeners=listeners)
+    return PriorFit(new, record_gain(new))
+
+
+def record_gain(run: Run) -> Gain:
+    """What the new prior of a run gained over the old one, kept in the run's configuration.
+
+    Raises
+    ------
+    RunError
+        If the run that it stems from is gone.
+    """
+    config = run.config()
+    (stage,) = parse_stages(config["stages"])
+    source = Run(next(iter(stage.stored.values())).of)
+    old, new, job = source.load(), run.load(), reopen(run)
+    settings = source.config()["settings"]
+    with threads(job.settings.threads), apart():
+        gain = _gain(job, old.model, new.model)
+    fit = {name: stage.changes[name] for name in ("lr", "batch_size", "seed")}
+    record: dict[str, Any] = {
+        "of": str(source.folder),
+        "prior": {"before": settings["prior"], "after": config["settings"]["prior"]},
+        "fit": fit,
+        **gain.as_json(),
     }
-    temporary = folder.with_name(f".{folder.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        with threads(job.settings.threads), apart():
-            trainer = _trainer(job, model, temporary, epochs, config["fit"], patience, listeners)
-            torch.manual_seed(seed + 1)
-            state = trainer.fit()
-            gain = _gain(job, old, model)
-        config["fit"] |= {"epochs": state.epoch, "steps": state.step, "stopped": state.stopped}
-        _write(Run(temporary), old_run, model, job, {**config, **gain.as_json()})
-        if folder.exists():
-            claim(folder, overwrite=overwrite)  # moves a run aside
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # renamed by now, unless something went wrong
-    return PriorFit(Run(folder), gain)
+    run.write_config({**config, "refit": record})
+    return gain
 
 
-def _latent_model(model: Model) -> LatentVariableModel:
-    if not isinstance(model, LatentVariableModel):
-        raise ConfigError(f"{type(model).__name__} has no single prior; give a run of a model with one")
-    return model
+def _changes(
+    base: Job, epochs: int | None, batch_size: int | None, lr: float, patience: int | None, seed: int
+) -> dict[str, Any]:
+    """The settings of the fit: a plain one, whatever the training was."""
+    size = batch_size or base.settings.batch_size
+    steps = math.ceil(len(base.split.train) / size)
+    length = min(MOST, max(FEWEST, round(AIM_STEPS / steps))) if epochs is None else epochs
+    nothing = dict.fromkeys(("clip", "ema", "time_limit", "images_every"))
+    return {
+        **nothing,
+        "warmup": "none",
+        "log": [],
+        "epochs": length,
+        "batch_size": size,
+        "lr": lr,
+        "lr_schedule": "cosine",
+        "optimizer": "adam",
+        "patience": max(10, length // 4) if patience is None else patience,
+        "keep": "best",
+        "seed": seed,
+        "precision": "float32",
+        "compile": False,
+    }
 
 
-def _free(folder: Path, old: Run, overwrite: bool) -> Path:
-    """The folder, if it may be taken; nothing is moved before there is something to put in its place."""
+def _check_folder(folder: Path, old: Run, overwrite: bool) -> None:
+    """Refuse a folder that may not be taken; nothing is moved before there is something to put in its place."""
     if folder.absolute() == old.folder.absolute():
         raise RunError(f"{folder} is the run whose codes are fitted, and it stays as it is; choose another -o")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise RunError(f"{folder} exists; choose another -o, or give --overwrite (the old one is kept aside)")
-    return folder
 
 
-def _with_new_prior(job: Job, old: LatentVariableModel) -> LatentVariableModel:
-    """A fresh prior beside the posterior and the likelihood of the old model."""
-    model = _latent_model(job.build().model)
-    name = parse_part(job.settings.prior)[0]
-    if spec_of(model.prior)["part"] != f"prior/{name}":
+def _check_prior(job: Job, prior: str) -> None:
+    """Refuse a prior that the recipe does not take, or that has nothing to fit."""
+    name, spec = parse_part(prior)[0], job.objective_spec["model"]
+    part = spec.get("prior", {}).get("part")
+    if part != f"prior/{name}":
         raise ConfigError(
-            f"the recipe {job.settings.recipe!r} brings its own prior, {spec_of(model.prior)['part']!r}, so that "
+            f"the recipe {job.settings.recipe!r} brings its own prior{'' if part is None else f', {part!r}'}, so that "
             f"--prior {name} changes nothing; train with a recipe that leaves the choice, such as vae"
         )
-    if not any(p.requires_grad for p in model.prior.parameters()):
+    if not job.build().model.sides().prior_learns:
         raise ConfigError(f"the prior {name!r} has nothing to fit; give one that learns, such as {LEARNS}")
-    model.posterior.load_state_dict(old.posterior.state_dict())
-    model.likelihood.load_state_dict(old.likelihood.state_dict())
-    return model.eval()
-
-
-def _trainer(
-    job: Job,
-    model: LatentVariableModel,
-    folder: Path,
-    epochs: int | None,
-    fit: Mapping[str, Any],
-    patience: int | None,
-    listeners: Sequence[Listener],
-) -> Trainer:
-    engine = Engine(job.settings.device)
-    model.to(engine.device)
-    settings = job.settings.model_copy(update={"batch_size": fit["batch_size"], "seed": fit["seed"]})
-    places: dict[str, Any] = {"device": engine.device, "labels": False}
-    job = Job(settings, job.data, job.split, job.transform, job.spec, job.objective_spec)
-    batches = job.batches("train", **places)
-    if epochs is None:
-        epochs = min(MOST, max(FEWEST, round(AIM_STEPS / len(batches))))
-    plan = Plan(
-        steps=epochs * len(batches),
-        lr=fit["lr"],
-        lr_factor=lr_factor("cosine"),
-        optimiser="adam",
-        warmup=parse_schedule("none", epochs * len(batches), len(batches)),
-        patience=max(10, epochs // 4) if patience is None else patience,
-    )
-    held_out: Batches | None = None
-    if len(job.split.validation):
-        held_out = job.batches("validation", batch_size=max(settings.batch_size, 256), **places)
-    metrics = MetricsFile(folder / "prior-metrics.jsonl")
-    objective = AggregatePosterior(model)
-    return Trainer(objective, batches, held_out, plan, engine, listeners=[metrics, *listeners])
 
 
 @torch.no_grad()
-def _gain(job: Job, old: LatentVariableModel, new: LatentVariableModel) -> Gain:
+def _gain(job: Job, old: Model, new: Model) -> Gain:
     """Both bounds at the same draws of z, on rows that decided nothing but when to stop."""
     part = "validation" if len(job.split.validation) else "train"
-    old.eval().cpu()
-    new.eval().cpu()
     before, after, gain = [], [], []
     torch.manual_seed(0)
     for batch in job.batches(part, batch_size=ROWS, labels=False).fixed():
@@ -238,16 +233,6 @@ def _gain(job: Job, old: LatentVariableModel, new: LatentVariableModel) -> Gain:
     return Gain(
         part, torch.cat(before) if before else None, torch.cat(after) if after else None, torch.cat(gain)
     )  # fmt: skip
-
-
-def _write(run: Run, old: Run, model: LatentVariableModel, job: Job, record: Mapping[str, Any]) -> None:
-    """A run like any other, with the metrics of the training it stems from; `config.json` last, which makes it one."""
-    if old.metrics_file.exists():
-        shutil.copyfile(old.metrics_file, run.metrics_file)
-    run.write_state(old.state())
-    Fitted.of(job, model).save(run.folder / "model")
-    config = describe(job)
-    write_json(run.folder / "config.json", {**config, "refit": dict(record)})
 
 
 def _mean(values: Tensor | None) -> float | None:
