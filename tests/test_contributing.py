@@ -14,7 +14,8 @@ import torch
 import typer
 from scipy import integrate
 
-from nelbo import plugins
+from cli.conftest import succeed
+from nelbo import plugins, registry
 from nelbo.cli.app import app
 from nelbo.registry import lookup
 
@@ -30,7 +31,10 @@ def block(word: str) -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("word", ["class SkewedPrior", "class HyperbolicSecantLikelihood", "import hypsecant"])
+SHOWN = ("class SkewedPrior", "class HyperbolicSecantLikelihood", "import hypsecant", "class TwoLayers")
+
+
+@pytest.mark.parametrize("word", SHOWN)
 def test_an_example_is_within_a_screenful(word: str) -> None:
     assert len(block(word).splitlines()) <= SCREENFUL
 
@@ -69,3 +73,21 @@ def test_the_test_of_the_likelihood_passes_and_can_fail(tmp_path: Path, monkeypa
     names["HyperbolicSecant"] = torch.distributions.Normal
     with pytest.raises(AssertionError):
         names["test_density_is_scipys_and_draws_follow_it"]()
+
+
+def test_the_model_is_the_toy_that_every_law_measure_and_command_is_tried_on() -> None:
+    assert block("class TwoLayers") == (Path(__file__).parent / "toys" / "two_layers.py").read_text()
+
+
+@pytest.mark.usefixtures("own_parts")
+def test_the_model_trains_and_is_used_as_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_model.py").write_text(block("class TwoLayers"))
+    plugins._LOADED.clear()
+    for name in ("model/two-layers",):
+        registry._CLASSES.pop(name, None)
+    told = [line for line in COMMANDS if "my_model.py" in line]
+    assert len(told) == 2
+    for line in told:
+        quick = ["--epochs", "1", "--hidden", "8"] if " train " in line else ["--no-baselines"]
+        succeed(*shlex.split(line.replace("1000", "5"))[1:], *quick)

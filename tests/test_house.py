@@ -34,7 +34,7 @@ LAYERS = (
     ("objectives",),
     ("settings", "citations"),
     ("recipes",),
-    ("parts",),
+    ("compose",),
     ("train",),
     ("runs",),
     ("evaluate",),

@@ -42,6 +42,9 @@ def recipe(
     """Decorator: add a recipe to the zoo; its docstring is its one-line summary."""
 
     def add(make: Callable[[DataSpec, Settings], Spec]) -> Callable[[DataSpec, Settings], Spec]:
+        held = RECIPES.get(name)
+        if held is not None and held.make.__module__.startswith("nelbo.") and held.make.__module__ != make.__module__:
+            raise CompositionError(f"the recipe {name!r} is one of nelbo's; choose another name")
         summary = inspect.cleandoc(make.__doc__ or "").splitlines()[0]
         RECIPES[name] = Recipe(name, summary, make, citation, defaults)
         return make

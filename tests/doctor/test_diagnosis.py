@@ -21,10 +21,10 @@ from nelbo.cli.app import app
 from nelbo.core import Objective
 from nelbo.doctor import Diagnosis, Severity, examine, examine_data, keep, kept_findings
 from nelbo.errors import TrainingError
-from nelbo.runs.prior import fit_prior
 from nelbo.report import write_report
 from nelbo.runs import Run
 from nelbo.runs.folder import FAILED
+from nelbo.runs.prior import fit_prior
 from nelbo.settings import resolve
 from nelbo.train.job import Job
 

@@ -13,10 +13,10 @@ import torch
 from typer.testing import CliRunner
 
 from nelbo.cli.app import app
+from nelbo.compose import catalogue
 from nelbo.errors import ConfigError
 from nelbo.evaluate.measure import evenly, measure_split
 from nelbo.models.latent import LatentVariableModel
-from nelbo.parts import catalogue
 from nelbo.recipes import written_part
 from nelbo.registry import registered
 from nelbo.report import write_report

@@ -12,7 +12,7 @@ from nelbo.cli.plugin import Plugins, load_plugins
 
 if TYPE_CHECKING:
     from nelbo.citations import Citation
-    from nelbo.parts import Part
+    from nelbo.compose import Part
     from nelbo.runs import Run
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -56,7 +56,7 @@ def parts(
     Example:  nelbo parts prior      then      nelbo train mnist --prior vamp:components=500
     """
     from nelbo.errors import unknown
-    from nelbo.parts import KINDS, catalogue
+    from nelbo.compose import KINDS, catalogue
 
     load_plugins(plugin)
     if kind is not None and kind not in KINDS:

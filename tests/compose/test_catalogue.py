@@ -7,9 +7,9 @@ import inspect
 import pytest
 
 from nelbo.citations import of_part
+from nelbo.compose import KINDS, Part, catalogue
 from nelbo.core import Posterior, Prior
 from nelbo.networks import halves, names, options
-from nelbo.parts import KINDS, Part, catalogue
 from nelbo.recipes import HOSTS, NOT_BY_NAME, objectives
 from nelbo.registry import lookup, parse_part, registered
 
