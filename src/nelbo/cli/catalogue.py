@@ -55,8 +55,8 @@ def parts(
 
     Example:  nelbo parts prior      then      nelbo train mnist --prior vamp:components=500
     """
-    from nelbo.errors import unknown
     from nelbo.compose import KINDS, catalogue
+    from nelbo.errors import unknown
 
     load_plugins(plugin)
     if kind is not None and kind not in KINDS:
