@@ -27,7 +27,7 @@ from nelbo.likelihoods import Elementwise
 from nelbo.networks import Network
 from nelbo.registry import Spec, registered, registering
 
-__all__ = ["Function", "Plugin", "function", "load", "origin", "require", "used_by"]
+__all__ = ["Function", "Plugin", "blaming", "function", "load", "origin", "require", "used_by"]
 
 # What a part of each kind must be, for the rest of the library to use it.
 _BASES: Mapping[str, type] = {
@@ -128,6 +128,22 @@ def function(file: Path | str, name: str, option: str) -> Function:
 def origin(part: str) -> Plugin | None:
     """The plugin that registered `kind/name`; None for a part of nelbo's."""
     return next((plugin for plugin in _LOADED.values() if part in plugin.parts), None)
+
+
+@contextmanager
+def blaming(spec: Spec, must: str) -> Iterator[None]:
+    """What the user's own parts of a spec raise, as one sentence that names the line; ours goes through as it is."""
+    files = [Path(record["path"]) for record in used_by(spec)]
+    try:
+        yield
+    except NelboError:
+        raise
+    except (Exception, SystemExit) as problem:  # anything can come out of it
+        if not files:
+            raise
+        touched = {frame.filename for frame in traceback.extract_tb(problem.__traceback__)}
+        file = next((file for file in files if str(file) in touched), files[0])
+        raise _failure(file, problem, must) from problem
 
 
 def used_by(spec: Spec) -> list[dict[str, Any]]:

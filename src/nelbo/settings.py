@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nelbo.errors import ConfigError, unknown
 
+STAGES = "stages"  # of a file: what a training does one after the other, each with changes to the settings
+
 
 @final
 class Settings(BaseModel):
@@ -114,7 +116,7 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings of a TOML file.
+    """The settings of a TOML file, and under `stages` its list of tables `[[stages]]`, if there is one.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{path} is not TOML ({problem}); write lines such as: latent = 20") from None
     for key in content:
-        if key not in Settings.model_fields:
+        if key not in {*Settings.model_fields, STAGES}:
             raise unknown(f"setting in {path}:", key, Settings.model_fields)
     return content
 

@@ -9,7 +9,7 @@ import pytest
 
 from nelbo.registry import registered
 
-from .conftest import TINY, call, read_rows, succeed, write_table
+from .conftest import TINY, call, read_rows, refuse, succeed, write_table
 
 FOLDER = Path(__file__).parents[1] / "toys"
 TOYS = ("two_layers", "labelled")
@@ -72,3 +72,44 @@ def test_annealing_serves_real_latents_and_refuses_labels(toy: tuple[Path, str],
     else:
         assert outcome.status == 2
         assert "y one-hot codes, z real vectors" in outcome.err
+
+
+BROKEN = {
+    "a method that is missing": (
+        "    def sides(self)",
+        "    def slides(self)",
+        "lacks sides; define what Model asks for",
+    ),
+    "a method that raises": ("return self.encode(batch).top_down", "raise KeyError('a')", "mine.py, line 4"),
+    "a shape that is wrong": ("Linear(dim, 2), Linear", "Linear(dim, 4), Linear", "mine.py, line 4"),
+    "a posterior that draws no common noise": (
+        "Chain(normal(self.top(h)), lambda",
+        "Chain(torch.distributions.Independent(torch.distributions.Normal(self.top(h)[:, :1], 1.0), 1), lambda",
+        "cannot draw with noise common to all rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.usefixtures("own_parts")
+def test_a_model_that_is_broken_is_told_of_before_it_is_trained(name: str, tmp_path: Path) -> None:
+    old, new, words = BROKEN[name]
+    text = (FOLDER / "two_layers.py").read_text()
+    assert old in text
+    (tmp_path / "mine.py").write_text("import torch\n" + text.replace(old, new).replace("two-layers", "broken-layers"))
+    source = write_table(tmp_path / "people.csv")
+    sentence = refuse(
+        "train",
+        source,
+        "--label",
+        "class",
+        "--plugin",
+        tmp_path / "mine.py",
+        "--recipe",
+        "broken-layers",
+        *TINY,
+        "--run",
+        "run",
+    )
+    assert words in sentence
+    assert not Path("run").exists()

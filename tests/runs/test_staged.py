@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 import nelbo
-from cli.conftest import call, read_rows, succeed
+from cli.conftest import call, read_rows, refuse, succeed
 from nelbo.errors import CompositionError, ConfigError, RunError, StorageError
 from nelbo.registry import OF_A_MODEL, build
 from nelbo.runs import Run, load_model, reopen, train_stages
@@ -117,6 +118,38 @@ def test_a_solver_is_a_stage_like_any_other(tmp_path: Path, monkeypatch: pytest.
     succeed("encode", "run", "new.csv", "-o", "codes.csv")
     assert len(read_rows("codes.csv")) == 5
     assert run.is_complete
+
+
+TWO = """
+latent = 3
+hidden = [8]
+threads = 1
+
+[[stages]]
+name = "linear"
+changes = { recipe = "ppca", latent = 2 }
+
+[[stages]]
+name = "deep"
+reads = "linear"
+changes = { epochs = 2, latent = 1 }
+"""
+
+
+def test_stages_are_written_in_a_file_or_given_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("two.toml").write_text(TWO)
+    x = rows_of("real").x.numpy()
+    np.savetxt("rows.csv", x, delimiter=",")
+    told = succeed("train", "rows.csv", "--config", "two.toml", "--run", "run", "--json").out
+    assert json.loads(told)["log_likelihood"] is not None
+    stages = tomllib.loads(TWO)["stages"]
+    fitted = nelbo.fit("rows.csv", stages=stages, run="same", latent=3, hidden=(8,), threads=1, report=False)
+    ours, theirs = (each.model.state_dict() for each in (nelbo.load("run"), fitted))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+    Path("two.toml").write_text(TWO.replace('reads = "linear"', 'reads = "linaer"'))
+    assert "did you mean 'linear'" in refuse("train", "rows.csv", "--config", "two.toml", "--run", "no")
+    assert not Path("no").exists()
 
 
 def test_weights_of_another_run_are_verified_before_anything_is_built(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ from nelbo.cli.plugin import Plugins, load_plugins
 from nelbo.cli.stopping import stopping
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nelbo.runs import Run
     from nelbo.train.images import Painter
     from nelbo.train.job import Job
@@ -284,10 +287,12 @@ def train(
         _resume(run, given, checkpoint, plugin, every, json)
         return
     from nelbo.recipes import find
-    from nelbo.settings import read_config, resolve
-    from nelbo.train.job import make_trainer, prepare
+    from nelbo.settings import STAGES, read_config, resolve
+    from nelbo.train.job import prepare
+    from nelbo.train.stages import parse_stages
 
     from_file = read_config(config) if config is not None else {}
+    stages = parse_stages(from_file.pop(STAGES)) if STAGES in from_file else ()
     chosen = find(str(given.get("recipe", from_file.get("recipe", "vae"))))
     job = prepare(resolve({"source": "digits"}, chosen.defaults, from_file, given))
     _introduce(job)
@@ -296,14 +301,18 @@ def train(
     if dry_run:
         _dry_run(job, json)
         return
-    from nelbo.runs import claim
+    from nelbo.fitting import rehearse
+    from nelbo.runs import Run, claim, train_stages
     from nelbo.train.loggers import require
 
     require(job.settings.log)
     painter, rhythm = _painter(job), _tape_rhythm(job, every)
-    make_trainer(job)  # what cannot be trained is refused here, before any folder is touched
+    rehearse(job)  # what cannot be trained or measured is refused here, before any folder is touched
     folder = claim(run, overwrite=overwrite)
     say(f"run: {folder}")
+    if stages:
+        _finish_stages(Run(folder), functools.partial(train_stages, job, stages, folder), plugin, json)
+        return
     _finish(_fit(job, folder, plugin, rhythm, painter), job, json)
 
 
@@ -328,7 +337,7 @@ def _resume(
     json: bool,
 ) -> None:
     from nelbo.errors import ConfigError
-    from nelbo.runs import Run, claim, reopen
+    from nelbo.runs import Run, claim, reopen, resume_stages
 
     if folder is None and "source" in given:
         folder = Path(str(given.pop("source")))
@@ -344,7 +353,7 @@ def _resume(
         say(f"{folder} is complete already; its report: {run.report_file}")
         return
     if "stages" in run.config():
-        _resume_stages(run, plugin, json)
+        _finish_stages(run, functools.partial(resume_stages, run), plugin, json)
         return
     job = reopen(run)
     rhythm = _tape_rhythm(job, every)
@@ -352,13 +361,13 @@ def _resume(
     _finish(_fit(job, folder, plugin, rhythm, _painter(job), resume=True, checkpoint=checkpoint), job, json)
 
 
-def _resume_stages(run: Run, plugin: list[Path] | None, json: bool) -> None:
-    """Go on with a training of several stages, or with a prior that is fitted afterwards."""
-    from nelbo.runs import reopen, resume_stages
+def _finish_stages(run: Run, work: Callable[..., Run], plugin: list[Path] | None, json: bool) -> None:
+    """Train several stages, or go on with them; a prior that is fitted afterwards is one."""
+    from nelbo.runs import reopen
     from nelbo.runs.prior import record_gain
 
     with stopping(run.folder, plugin), following() as listener:
-        resume_stages(run, listeners=[listener])
+        work(listeners=[listener])
     if run.config()["stages"][-1].get("objective") == "aggregate":
         record_gain(run)
     _finish(run, reopen(run), json)
