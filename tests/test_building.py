@@ -199,6 +199,57 @@ def test_a_skeleton_on_the_meta_device_has_the_shapes_of_the_model(case: Case) -
     assert {n: t.shape for n, t in skeleton.state_dict().items()} == {n: t.shape for n, t in real.state_dict().items()}
 
 
+DAMAGED: list[tuple[str, Any]] = [
+    ("plugins", 3), ("plugins", [1]), ("plugins", [None]), ("plugins", "x"), ("weights_sha256", []),
+    ("spec", {"part": "model/latent", "prior": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGED, ids=str)
+def test_a_damaged_file_is_one_sentence(name: str, value: Any, tmp_path: Path) -> None:
+    case = BY_NAME["vae-binary"]
+    save_model(tmp_path, case.objective().model)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, name: value}))
+    with pytest.raises(NelboError):
+        load_model(tmp_path)
+
+
+NONSENSE: list[tuple[str, str, Any]] = [
+    ("reading/scaled", "scale", 0.0),
+    ("likelihood/gaussian", "shape", [-1]),
+    ("likelihood/gaussian", "shape", [2**24, 2**24, 2**24]),
+    ("likelihood/gaussian", "shift", [0.0, 1.0]),
+    ("network/mlp", "out_features", -1),
+    ("network/linear", "in_features", -3),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), NONSENSE, ids=str)
+def test_values_that_make_no_sense_together_are_one_sentence(part: str, name: str, value: Any, tmp_path: Path) -> None:
+    case = next(case for case in CASES if part in json.dumps(case.job.objective_spec["model"]))
+    save_model(tmp_path, case.objective().model)
+    config = json.loads((tmp_path / "config.json").read_text())
+    place = next(place for place, node in nodes(config["spec"]) if isinstance(node, dict) and node["part"] == part)
+    (tmp_path / "config.json").write_text(
+        json.dumps({**config, "spec": planted(config["spec"], (*place, name), value)})
+    )
+    with pytest.raises(NelboError):
+        load_model(tmp_path)
+
+
+def test_a_part_that_was_taken_away_or_added_is_saved_so(tmp_path: Path) -> None:
+    with_reading, without = BY_NAME["vae-real"].objective().model, BY_NAME["vae-binary"].objective().model
+    reading = with_reading.reading
+    with_reading.reading = None  # type: ignore[assignment]
+    without.reading = reading  # type: ignore[assignment]
+    for name, model in (("a", with_reading), ("b", without)):
+        save_model(tmp_path / name, model)
+    assert spec_of(with_reading)["reading"] is None
+    assert load_model(tmp_path / "a").reading is None
+    assert spec_of(load_model(tmp_path / "b"))["reading"] == spec_of(reading)
+
+
 def test_a_part_that_took_anothers_place_is_what_is_saved(tmp_path: Path) -> None:
     case = BY_NAME["vae-binary"]
     model = case.objective().model

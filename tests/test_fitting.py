@@ -15,7 +15,7 @@ import torch
 
 import nelbo
 from cli.conftest import call, refuse, succeed
-from nelbo.errors import ConfigError, DataError, RunError, StorageError
+from nelbo.errors import CompositionError, ConfigError, DataError, RunError, StorageError
 
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(60, 2)) @ RNG.normal(size=(2, 3))) * [1.0, 10.0, 100.0]
@@ -88,6 +88,18 @@ def test_a_misspelt_setting_is_refused_with_the_nearest_and_leaves_nothing(tmp_p
     with pytest.raises(DataError, match="data cannot be read from a dict"):
         nelbo.fit({"a": 1}, run=tmp_path / "run")  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
+
+
+def test_what_says_again_what_the_rows_are_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="source='mnist' says again what the rows are"):
+        nelbo.fit(X, run=tmp_path / "run", source="mnist")
+    with pytest.raises(ConfigError, match="label='class' says again"):
+        nelbo.fit(nelbo.load_data(X), run=tmp_path / "run", label="class")
+    with pytest.raises(ConfigError, match="run=5 is no folder"):
+        nelbo.fit(X, run=5)  # type: ignore[arg-type]
+    for setting in ({"ema": 0.99}, {"prior": "mixture"}, {"warmup": "linear:0.2"}):
+        with pytest.raises(CompositionError, match=f"the recipe ppca reads no --{next(iter(setting))}"):
+            nelbo.fit(X, run=tmp_path / "run", recipe="ppca", latent=2, **setting)
 
 
 def test_a_run_that_is_there_is_not_touched(tmp_path: Path) -> None:

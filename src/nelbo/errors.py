@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 80  # characters of a name that is shown
 SHOWN = 50  # names listed; a table of genes has thousands of columns
 
 
@@ -58,5 +59,6 @@ def unknown(what: str, name: str, options: Iterable[str], error: type[NelboError
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     shown = ", ".join(names[:SHOWN]) or "none"
+    name = name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return error(f"unknown {what} {name!r}; {hint}known: {shown}{more}")

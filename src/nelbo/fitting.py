@@ -11,7 +11,7 @@ from nelbo import plugins, recipes
 from nelbo.apps import encode, reconstruct, sample
 from nelbo.data import Data, load
 from nelbo.data.sources import Source
-from nelbo.errors import CompositionError
+from nelbo.errors import CompositionError, ConfigError
 from nelbo.evaluate import Evaluation, evaluate, evaluate_split
 from nelbo.evaluate.likelihood import Progress
 from nelbo.runs import Fitted, Run, claim, reopen, train_run, train_stages
@@ -80,6 +80,12 @@ def fit(
     >>> codes = nelbo.encode(fitted, X_new).mean
     """
     is_named, several = isinstance(rows, str | Path), parse_stages(list(stages)) if stages else ()
+    taken = ("source",) if not isinstance(rows, Data) else ("source", "label", "drop", "group", "kind")
+    for name in taken:
+        if name in settings:
+            raise ConfigError(f"{name}={settings[name]!r} says again what the rows are; leave it out")
+    if run is not None and not isinstance(run, str | Path):
+        raise ConfigError(f"run={run!r} is no folder; give a path such as 'runs/mine'")
     source = {"source": str(rows)} if is_named else {}
     recipe = recipes.find(str(settings.get("recipe", "vae")))
     wanted = resolve(recipe.defaults, settings, source)

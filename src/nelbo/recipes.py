@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -95,9 +95,19 @@ def linear_vae(data: DataSpec, settings: Settings) -> Spec:
 @recipe("ppca", "tipping1999", likelihood="gaussian:sigma=shared", transform="auto", latent=5)
 def ppca(data: DataSpec, settings: Settings) -> Spec:
     """Probabilistic PCA in closed form: exact posterior and evidence, no gradient steps."""
+    _refuse_unread(
+        "ppca", settings, ("condition", "prior", "posterior", "network", "objective", "beta", "warmup", "ema")
+    )
     by_column = data.layout == "table"
     model = {"part": "model/ppca", "dim": settings.latent, "shape": list(data.event_shape), "by_column": by_column}
     return {"part": "objective/solved", "model": model, "solver": {"part": "solver/ppca"}}
+
+
+def _refuse_unread(recipe: str, settings: Settings, names: Sequence[str]) -> None:
+    """Refuse settings that a recipe does not read, rather than leave them out in silence."""
+    for name in names:
+        if getattr(settings, name) != Settings.model_fields[name].default:
+            raise CompositionError(f"the recipe {recipe} reads no --{name.replace('_', '-')}; leave it out")
 
 
 def choose_transform(data: DataSpec, settings: Settings) -> tuple[str, str]:

@@ -72,18 +72,15 @@ def spec_of(module: object) -> dict[str, Any]:
     arguments = module.__dict__.get("_arguments")
     if arguments is None:
         return {"part": "custom", "class": f"{type(module).__module__}.{type(module).__qualname__}"}
-    named = {name: _plain(_current(module, name, value)) for name, value in arguments.items()}
+    # What took the place of a submodule since the constructor ran, or was taken away, is what stands there now.
+    as_built = module.__dict__["_as_built"]
+    exchanged = {name: held for name, before in as_built.items() if (held := _submodule(module, name)) is not before}
+    named = {name: _plain(value) for name, value in {**arguments, **exchanged}.items()}
     return {"part": module.__dict__["_part"], **named}
 
 
-def _current(module: object, name: str, given: Any) -> Any:
-    """An argument as it was given, or the submodule that took its place under the argument's name since."""
-    if not isinstance(module, nn.Module) or not isinstance(given, nn.Module):
-        return given
-    held = getattr(module, name, None)
-    if held is given or not isinstance(held, nn.Module):
-        return given
-    return given if any(each is given for each in module.modules()) else held
+def _submodule(module: object, name: str) -> object:
+    return vars(module).get("_modules", {}).get(name)
 
 
 def build(
@@ -262,6 +259,7 @@ def _record_arguments(cls: type, path: str) -> None:
         self.__dict__["_arguments"] = dict(list(bound.arguments.items())[1:])
         self.__dict__["_part"] = path
         original(self, *args, **kwargs)
+        self.__dict__["_as_built"] = {name: _submodule(self, name) for name in signature.parameters}
 
     cls.__init__ = init  # type: ignore[misc]
 

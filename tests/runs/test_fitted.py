@@ -151,6 +151,24 @@ def test_rows_may_have_columns_in_any_order_and_more_of_them_and_lack_none(peopl
         nelbo.encode(fitted, np.zeros((4, 3)))
 
 
+def test_data_that_are_read_already_are_matched_by_their_columns_too(people: Path) -> None:
+    fitted, rows = nelbo.load(people / "run"), read_rows(people / "people.csv")
+    lines = [f"{row['weight']},{row['class']},{row['height']}" for row in rows]
+    Path("other.csv").write_text("\n".join(["weight,class,height", *lines]) + "\n")
+    expected = nelbo.encode(fitted, people / "people.csv").mean
+    np.testing.assert_array_equal(nelbo.encode(fitted, nelbo.load_data("other.csv", label="class")).mean, expected)
+    Path("wrong.csv").write_text("weight,width\n1.5,2.5\n2.5,0.5\n")
+    with pytest.raises(DataError, match="lacks the column 'height'"):
+        nelbo.encode(fitted, nelbo.load_data("wrong.csv"))
+
+
+def test_rows_that_wait_for_their_label_may_have_an_empty_column_for_it(people: Path) -> None:
+    fitted, rows = nelbo.load(people / "run"), read_rows(people / "people.csv")
+    Path("bare.csv").write_text("height,weight,class\n" + "".join(f"{r['height']},{r['weight']},\n" for r in rows))
+    expected = nelbo.encode(fitted, people / "people.csv").mean
+    np.testing.assert_array_equal(nelbo.encode(fitted, "bare.csv").mean, expected)
+
+
 def test_the_model_of_a_run_and_its_folder_are_the_same_object_in_python(people: Path) -> None:
     of_run, of_folder, of_path = (
         nelbo.load(each) for each in (Run(people / "run"), people / "run" / "model", str(people / "run"))
@@ -198,6 +216,8 @@ def test_own_rows_that_are_gone_are_said_to_be_so(people: Path, tmp_path: Path) 
         {"low": "nan"},
         {"extra": 1},
         {"stored_as": "object"},
+        {"threads": -1},
+        {"threads": 2**31},
     ],
     ids=str,
 )

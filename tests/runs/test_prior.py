@@ -125,6 +125,11 @@ def test_a_prior_that_cannot_be_fitted_is_refused_and_leaves_nothing(
 def test_a_folder_that_holds_something_is_refused_or_moved_aside(trained: Run, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="stays as it is; choose another -o"):
         fit_prior(trained, "normal", output=trained.folder, overwrite=True)
+    parent = Run(shutil.copytree(trained.folder, tmp_path / "a" / "001"))
+    for place in (tmp_path / "a" / ".." / "a" / "001", tmp_path / "a", parent.folder / "model"):
+        with pytest.raises(RunError, match="stays as it is; choose another -o"):
+            fit_prior(parent, "normal", output=place, epochs=1, overwrite=True)
+    assert contents(parent.folder) == contents(trained.folder)
     other = tmp_path / "other"
     shutil.copytree(trained.folder, other)
     with pytest.raises(RunError, match="choose another -o, or give --overwrite"):

@@ -17,6 +17,7 @@ from cli.conftest import call, read_rows, refuse, succeed
 from nelbo.errors import CompositionError, ConfigError, RunError, StorageError
 from nelbo.registry import OF_A_MODEL, build
 from nelbo.runs import Run, load_model, reopen, train_stages
+from nelbo.runs.codes import codes_of
 from nelbo.settings import resolve
 from nelbo.storage import digest
 from nelbo.train.job import Job, prepare
@@ -85,10 +86,8 @@ def test_codes_of_one_stage_are_the_data_of_the_next(tmp_path: Path) -> None:
     assert fitted.reads is not None
     assert [column.name for column in fitted.raw.columns or ()] == ["z1", "z2", "z3", "z4"]
     new = rows_of("real").x[:7].numpy() + 0.1
-    codes = nelbo.encode(first, new).mean
-    np.testing.assert_array_equal(
-        nelbo.encode(fitted, new).mean, nelbo.encode(fitted, nelbo.load_data(codes, kind="real")).mean
-    )
+    codes = codes_of(first, nelbo.load_data(new))
+    np.testing.assert_array_equal(nelbo.encode(fitted, new).mean, nelbo.encode(fitted, codes).mean)
     again = reopen(run)
     assert again.spec == fitted.spec
     assert torch.equal(again.split.test, reopen_split(tmp_path / "run").test)
@@ -164,6 +163,32 @@ def test_weights_of_another_run_are_verified_before_anything_is_built(tmp_path: 
     with pytest.raises(RunError, match="there is no earlier stage and no run 'nowhere'"):
         train_stages(job(), [Stage(name="last", stored=taken(of="nowhere"))], tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+def test_rows_that_look_like_codes_are_rows(tmp_path: Path) -> None:
+    stages = [Stage(name="first", changes={"latent": 6}), Stage(name="codes", reads="first")]
+    fitted = train_stages(job("real"), stages, tmp_path / "run", rows_too=True).load()
+    new = rows_of("real").x[:7].numpy()
+    np.testing.assert_array_equal(
+        nelbo.encode(fitted, new).mean, nelbo.encode(fitted, nelbo.load_data(new, kind="real")).mean
+    )
+    with pytest.raises(ConfigError, match="models the codes of an earlier stage"):
+        nelbo.fit_prior(tmp_path / "run", "normal")
+    with pytest.raises(RunError, match="holds a run"):
+        train_stages(job("real"), stages, tmp_path / "run")
+
+
+def test_what_a_later_stage_is_refused_for_is_told_before_the_first_is_trained(tmp_path: Path) -> None:
+    wrong: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"changes": {"latents": 3}}, ConfigError, "did you mean 'latent'"),
+        ({"stored": taken(of="frist")}, RunError, "no earlier stage and no run 'frist'"),
+        ({"stored": taken(path="posteriour")}, CompositionError, "no weights below 'posteriour'"),
+        ({"reads": "first", "changes": {"likelihood": "bernoulli"}}, CompositionError, "needs binary"),
+    ]
+    for place, (stage, error, words) in enumerate(wrong):
+        with pytest.raises(error, match=words):
+            train_stages(job(), [FIRST, Stage(name="last", **stage)], tmp_path / f"run{place}")
+        assert not (tmp_path / f"run{place}").exists()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import typer
 
 from nelbo.cli.output import following, print_json, say, show
 from nelbo.cli.plugin import Plugins, load_plugins
+from nelbo.cli.stopping import stopping
 
 
 def fit_prior(
@@ -37,14 +38,16 @@ def fit_prior(
 
     The new run is one like any other. Its gain is that of the bound on held-out rows, paired row by row.
     """
+    from nelbo.runs import claim
     from nelbo.runs.prior import fit_prior as fit
 
     load_plugins(plugin)
-    with following() as listener:
+    folder = claim(None, root=run.absolute().parent) if output is None else output
+    with stopping(folder, plugin), following() as listener:
         done = fit(
             run,
             prior,
-            output=output,
+            output=folder,
             overwrite=overwrite,
             epochs=epochs,
             batch_size=batch_size,

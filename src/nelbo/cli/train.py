@@ -301,10 +301,13 @@ def train(
     if dry_run:
         _dry_run(job, json)
         return
+    from nelbo.errors import ConfigError
     from nelbo.fitting import rehearse
     from nelbo.runs import Run, claim, train_stages
     from nelbo.train.loggers import require
 
+    if stages and every is not None:
+        raise ConfigError("a training of stages is not taped; leave --tape out, or train one stage by itself")
     require(job.settings.log)
     painter, rhythm = _painter(job), _tape_rhythm(job, every)
     rehearse(job)  # what cannot be trained or measured is refused here, before any folder is touched
@@ -353,6 +356,8 @@ def _resume(
         say(f"{folder} is complete already; its report: {run.report_file}")
         return
     if "stages" in run.config():
+        if checkpoint is not None or every is not None:
+            raise ConfigError("a training of stages goes on from its newest checkpoint, untaped; leave the option out")
         _finish_stages(run, functools.partial(resume_stages, run), plugin, json)
         return
     job = reopen(run)
@@ -368,7 +373,7 @@ def _finish_stages(run: Run, work: Callable[..., Run], plugin: list[Path] | None
 
     with stopping(run.folder, plugin), following() as listener:
         work(listeners=[listener])
-    if run.config()["stages"][-1].get("objective") == "aggregate":
+    if run.config()["stages"][-1].get("is_after"):
         record_gain(run)
     _finish(run, reopen(run), json)
 

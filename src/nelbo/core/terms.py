@@ -138,6 +138,8 @@ class Terms:
         figures
             To be read in the place of parts.
         """
+        if not self.penalties.keys().isdisjoint(parts):
+            raise ValueError(f"a penalty bears the name of a part of the loss: {', '.join(parts)}")
         every = {**parts, **self.penalties}
         if self.shared is not None:
             every["shared kl"] = self.shared

@@ -80,6 +80,7 @@ class Data:
     factors: Tensor | None = None  # [N, F]  int64 codes of the factors of variation named in the spec, -1 = missing
     source: str = ""
     sha256: str = ""  # of the rows and labels, the same on every machine
+    are_codes: bool = False  # of a fitted model, rather than rows as the user has them
 
     def __len__(self) -> int:
         return self.x.shape[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Literal, Self, final
+from typing import Annotated, Literal, Self, final
 
 import torch
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 __all__ = [
@@ -44,6 +44,7 @@ class Kind(StrEnum):
     MIXED = "mixed"  # columns, each of a kind of its own; only after --transform by-column
 
 
+MOST_CELLS = 2**26  # of a row
 CONTINUOUS = frozenset({Kind.UNIT, Kind.REAL, Kind.POSITIVE})
 ON_THE_GRID = "density on the raw grid, not a probability mass"
 DISCRETE = "discrete or constant columns"
@@ -54,7 +55,7 @@ ON_DISCRETE = "a density on discrete columns can grow without bound"
 class Column(BaseModel):
     """One column of a table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     kind: Kind
@@ -68,7 +69,7 @@ class Column(BaseModel):
 class Factor(BaseModel):
     """A factor of variation: something that the rows are known to differ in, and that no model is told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     distinct: int  # values
@@ -82,7 +83,7 @@ class Scaling(BaseModel):
     Numbers hold for every cell; tuples hold one number per flattened event dimension.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     shift: float | tuple[float, ...] = 0.0
     scale: float | tuple[float, ...] = 1.0
@@ -106,13 +107,13 @@ class DataSpec(BaseModel):
     whose bound is on the mass of those levels. `warnings` are words that every figure made from these data must carry.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
-    event_shape: tuple[int, ...]
+    event_shape: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], ...] = Field(min_length=1, max_length=4)
     kind: Kind
     rows: int | None = None
-    levels: int | None = None
+    levels: int | None = Field(default=None, ge=1, le=MOST_CELLS)
     layout: Layout
     scaling: Scaling = Scaling()
     reading: Scaling | None = None
@@ -126,6 +127,8 @@ class DataSpec(BaseModel):
 
     @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
+        if self.dim > MOST_CELLS:
+            raise ValueError(f"a row of {self.dim:,} values is more than {MOST_CELLS:,}")
         for name, scaling in (("scaling", self.scaling), ("reading", self.reading or Scaling())):
             for field in ("shift", "scale"):
                 value = getattr(scaling, field)

@@ -12,6 +12,7 @@ from torch.distributions.constraints import Constraint
 
 from nelbo.distributions.drawing import FromNoise, SizedNoise, fixed_draws
 from nelbo.errors import CompositionError
+from nelbo.noise import apart
 
 
 @final
@@ -41,7 +42,7 @@ class Chain(Distribution):
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.first.has_rsample and self.then(self.first.sample()).has_rsample
+        return self.first.has_rsample and self._second().has_rsample
 
     @property
     def top_down(self) -> Tensor:
@@ -72,7 +73,7 @@ class Chain(Distribution):
     @property
     def noise_size(self) -> int:
         """Standard normals that a draw takes."""
-        return _noise_size(self.first) + _noise_size(self.then(self.first.sample()))
+        return _noise_size(self.first) + _noise_size(self._second())
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """The draw that standard normal noise [..., noise_size] gives."""
@@ -86,10 +87,16 @@ class Chain(Distribution):
         log_p: Tensor = self.first.log_prob(a) + self.then(a).log_prob(b)
         return log_p
 
+    def _some(self) -> Tensor:
+        """Some a; torch's random state is left alone."""
+        with torch.no_grad(), apart():
+            return self.first.sample()
+
+    def _second(self) -> Distribution:
+        return self.then(self._some())
+
     def _fixed(self) -> Tensor:
-        with torch.no_grad():
-            like = self.first.sample()
-        return fixed_draws(self, like)
+        return fixed_draws(self, self._some())
 
 
 def _noise_size(part: Distribution) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, final
 
 import torch
@@ -158,6 +158,8 @@ def measure(
     """
     measures: dict[str, Measure] = {text: build(written_part("measure", text)) for text in names}
     data = fitted.read(data)
+    if training is not None:
+        data = _labelled_like(training.data, data)
     rows = torch.arange(len(data)) if rows is None else rows
     subject = Subject(fitted, data, rows, split or data.spec.name, training, seed, progress)
     with threads(fitted.about.threads), apart():
@@ -166,6 +168,16 @@ def measure(
             torch.manual_seed(seed)  # what one measure draws does not depend on which others were asked for
             found[text] = each(subject)
     return found
+
+
+def _labelled_like(known: Data, data: Data) -> Data:
+    """Other data with their classes in the order of the training data; one that these do not have counts as missing."""
+    ours, theirs = known.spec.label_names, data.spec.label_names
+    if data is known or data.label is None or ours is None or theirs is None or ours == theirs:
+        return data
+    places = torch.tensor([*(ours.index(name) if name in ours else -1 for name in theirs), -1])
+    spec = data.spec.model_copy(update={"label_names": ours})
+    return replace(data, label=places[data.label], spec=spec)
 
 
 def measure_split(

@@ -81,6 +81,8 @@ class ProbabilisticPCA(Model):
         return ElementwiseNormal(loc.view(-1, *self.shape), spread.view(self.shape).expand(len(z), *self.shape))
 
     def log_px(self, z: Tensor, batch: Batch) -> Tensor:
+        if batch.mask is not None:
+            raise CompositionError("probabilistic PCA reads no missing cells; fill them, or leave such rows out")
         x = batch.x.repeat(len(z), *(1,) * (batch.x.dim() - 1))
         cells = self.decode(z.flatten(0, 1)).log_prob(x).view(*z.shape[:2], *batch.x.shape[1:])
         if batch.log_jacobian is not None:

@@ -59,7 +59,7 @@ class MCEM(SinglePhase):
             raise ConfigError(f"the share of accepted proposals must be between 0 and 1, but {acceptance} was given")
         needs_density("Monte Carlo EM", model)
         spaces = {group.space for group in model.groups.values()}
-        self._enumerates = model.abilities.weighs_draws and Space.REAL not in spaces
+        self._enumerates = model.abilities.weighs_draws and spaces <= {Space.ONE_HOT, Space.BINARY}
         if not self._enumerates and not model.is_real:
             raise CompositionError(
                 f"Monte Carlo EM moves latents that are real vectors, but these are {model.space}; use "

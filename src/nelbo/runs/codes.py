@@ -27,5 +27,11 @@ def codes_of(fitted: Fitted, data: Data) -> Data:
         update={"columns": columns, "label_names": data.spec.label_names, "factors": data.spec.factors}
     )
     return replace(
-        found, spec=spec, label=data.label, official=data.official, group=data.group, factors=data.factors
+        found,
+        spec=spec,
+        label=data.label,
+        official=data.official,
+        group=data.group,
+        factors=data.factors,
+        are_codes=True,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, final
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from nelbo.core import Model
@@ -22,7 +22,7 @@ from nelbo.data.sources import Source
 from nelbo.errors import NelboError, RunError, StorageError
 from nelbo.runs.codes import codes_of
 from nelbo.runs.folder import Run
-from nelbo.runs.rows import check_alike, read_rows
+from nelbo.runs.rows import matched, read_rows
 from nelbo.runs.weights import load_model, read_about, save_model
 from nelbo.solvers.baselines import FittedBaselines, fit_baselines, values_seen
 from nelbo.storage import read_tensors, write_tensors
@@ -49,7 +49,13 @@ class About(BaseModel):
     stored_as: Literal["uint8", "float32"] = "float32"  # how the training rows were held
     low: float = 0.0  # range of the training values, for pictures
     high: float = 1.0
-    threads: int | None = None  # of the training: they decide the order of sums
+    threads: int | None = Field(default=None, ge=1, le=1024)  # of the training: they decide the order of sums
+
+    @model_validator(mode="after")
+    def _are_of_one_shape(self) -> Self:
+        if self.raw.event_shape != self.modelled.event_shape:
+            raise ValueError("rows before and after the transform are of different shapes")
+        return self
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -120,12 +126,10 @@ class Fitted:
             If they cannot be read, lack a column, or are of another shape or kind than the model was trained on.
         """
         about = self.about
-        if isinstance(source, Data) and (self.reads is None or source.spec.event_shape == self.raw.event_shape):
-            check_alike(about.raw, about.modelled, source)
-            return source
-        if self.reads is not None:
+        if self.reads is not None and not (isinstance(source, Data) and source.are_codes):
             return codes_of(self.reads, self.reads.read(source, label))
-        assert not isinstance(source, Data)
+        if isinstance(source, Data):
+            return matched(source, about.raw, about.modelled)
         return read_rows(source, about.raw, about.modelled, label, about.label, about.group)
 
     def batches(self, data: Data, rows: Tensor | None = None, *, batch_size: int = BATCH) -> Batches:

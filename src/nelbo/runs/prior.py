@@ -123,13 +123,15 @@ def fit_prior(
     """
     old = run if isinstance(run, Run) else Run(run)
     fitted, before = old.load(), reopen(old)
-    folder = claim(None, root=old.folder.parent) if output is None else Path(output)
+    folder = claim(None, root=old.folder.absolute().parent) if output is None else Path(output)
     _check_folder(folder, old, overwrite)
+    if fitted.reads is not None:
+        raise ConfigError(f"{old.folder} models the codes of an earlier stage; fit a prior to a model of the rows")
     base = prepare(before.settings.model_copy(update={"prior": prior}), before.data, before.split)
     _check_prior(base, prior)
     kept = [name for name, part in fitted.model.named_children() if part not in fitted.model.sides().prior]
     weights = fitted.model.state_dict()
-    taken = {name: Stored(of=str(old.folder.absolute()), path=name, sha256=digest(weights)) for name in kept}
+    taken = {name: Stored(of=str(old.folder.resolve()), path=name, sha256=digest(weights)) for name in kept}
     taken = {name: each for name, each in taken.items() if any(key.startswith(f"{name}.") for key in weights)}
     stage = Stage(
         name=STAGE,
@@ -153,7 +155,7 @@ def record_gain(run: Run) -> Gain:
         If the run that it stems from is gone.
     """
     config = run.config()
-    (stage,) = parse_stages(config["stages"])
+    stage = parse_stages(config["stages"])[-1]
     source = Run(next(iter(stage.stored.values())).of)
     old, new, job = source.load(), run.load(), reopen(run)
     settings = source.config()["settings"]
@@ -197,8 +199,12 @@ def _changes(
 
 def _check_folder(folder: Path, old: Run, overwrite: bool) -> None:
     """Refuse a folder that may not be taken; nothing is moved before there is something to put in its place."""
-    if folder.absolute() == old.folder.absolute():
-        raise RunError(f"{folder} is the run whose codes are fitted, and it stays as it is; choose another -o")
+    new, source = folder.resolve(), old.folder.resolve()
+    if new == source or new in source.parents or source in new.parents:
+        raise RunError(
+            f"{folder} is the run whose codes are fitted, holds it or lies in it, and that run stays as it is; choose "
+            "another -o"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise RunError(f"{folder} exists; choose another -o, or give --overwrite (the old one is kept aside)")
 

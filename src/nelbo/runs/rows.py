@@ -13,7 +13,7 @@ from nelbo.data.infer import refuse_others, some_names
 from nelbo.data.sources import Source
 from nelbo.errors import DataError
 
-__all__ = ["check_alike", "read_rows"]
+__all__ = ["check_alike", "matched", "read_rows"]
 
 
 def read_rows(
@@ -45,18 +45,43 @@ def read_rows(
     def present(name: str | None) -> str | None:
         return name if name is not None and name in (named or ()) else None
 
+    is_asked = label is not None
     label, group = label or present(usual_label), present(usual_group)
     theirs = columns_in(source)
     drop: tuple[str, ...] = ()
     if theirs is not None and ours:
         theirs = tuple(name for name in theirs if name not in {label, group})
         drop = _left_aside(source, theirs, ours)
-    data = _chosen(_of_kind(source, raw, label, drop, group), ours)
+    try:
+        data = _of_kind(source, raw, label, drop, group)
+    except DataError:
+        # Rows that wait for a label may have an empty column for it: nobody asked for these labels.
+        if is_asked or label is None or modelled.condition != "none":
+            raise
+        drop = (*drop, label) if theirs is not None else drop
+        data = _of_kind(source, raw, None, drop, group)
+    data = _chosen(data, ours)
     check_alike(raw, modelled, data)
     if not drop:
         return data
     reason = f"columns left aside: {some_names(drop)}"
     return replace(data, spec=data.spec.model_copy(update={"reasons": (*data.spec.reasons, reason)}))
+
+
+def matched(data: Data, raw: DataSpec, modelled: DataSpec) -> Data:
+    """Data that are read already, with the columns of the training data in their order.
+
+    Raises
+    ------
+    DataError
+        As `Fitted.read`.
+    """
+    theirs, ours = _names(data.spec), _names(raw)
+    if theirs and ours and theirs != ours:
+        _left_aside(data.spec.name, theirs, ours)  # raises where one is missing
+        data = _chosen(data, ours)
+    check_alike(raw, modelled, data)
+    return data
 
 
 def check_alike(raw: DataSpec, modelled: DataSpec, data: Data) -> None:
@@ -125,7 +150,7 @@ def _are_counted(names: Sequence[str]) -> bool:
 def _chosen(data: Data, names: tuple[str, ...]) -> Data:
     """The columns of the training data in their order; as they are, where they are other ones of the same number."""
     found = _names(data.spec)
-    if found == names or not set(names) <= set(found) or data.spec.columns is None:
+    if not names or found == names or not set(names) <= set(found) or data.spec.columns is None:
         return data
     places = [found.index(name) for name in names]
     columns = tuple(data.spec.columns[place] for place in places)

@@ -6,11 +6,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
+
+import torch
 
 from nelbo import plugins
-from nelbo.data import Data
+from nelbo.data import Data, Split, evenly
 from nelbo.errors import ConfigError, RunError, StorageError
+from nelbo.noise import apart
 from nelbo.recipes import find
 from nelbo.runs.codes import codes_of
 from nelbo.runs.fitted import Fitted, load
@@ -23,6 +26,8 @@ from nelbo.train.images import Painter
 from nelbo.train.job import Job, prepare
 from nelbo.train.monitor import Listener
 from nelbo.train.stages import Adopted, Stage, Stored, parse_stages, under
+
+FEW = 50  # rows that stages are composed on before any is trained
 
 __all__ = ["reopen", "resume_stages", "stage_job", "train_stages"]
 
@@ -66,13 +71,16 @@ def train_stages(
     stages, run = parse_stages(list(stages)), Run(folder)
     if resume:
         sweep(folder)
+    elif run.exists:
+        raise RunError(f"{folder} holds a run; go on with it by resume, or choose another folder")
+    check_stages(stages, base)
     beside = {"stages": [stage.model_dump(mode="json", exclude_defaults=True) for stage in stages]}
     opening = Opening(run, base, rows_too=rows_too, write=not resume, beside=beside)
     earlier: dict[str, Fitted] = {}
     for stage in stages:
         is_last = stage is stages[-1]
         kept = run.folder / "model" if is_last else run.stage_folder(stage.name) / "model"
-        if not is_last and (kept / "config.json").exists():
+        if resume and not is_last and (kept / "config.json").exists():
             earlier[stage.name] = load(kept.parent)
             continue
         job = stage_job(stage, base, earlier)
@@ -166,17 +174,27 @@ def stage_job(stage: Stage, base: Job, earlier: Mapping[str, Fitted]) -> Job:
 _OF_ROWS = {"likelihood": "auto", "transform": "auto", "binarize": "none", "condition": "none", "scaling": "auto"}
 
 
-_OF_NETWORKS = {"recipe": "vae", "network": "mlp", "prior": "standard", "posterior": "gaussian", "objective": "elbo"}
+_OF_NETWORKS: dict[str, Any] = {
+    "recipe": "vae",
+    "network": "mlp",
+    "prior": "standard",
+    "posterior": "gaussian",
+    "objective": "elbo",
+    "beta": 1.0,
+    "samples": None,
+    "warmup": "none",
+    "ema": None,
+}
 
 
 def _changed(settings: Settings, stage: Stage) -> Settings:
     """The settings of a stage; another recipe brings its defaults, and codes are other data than rows."""
     recipe = stage.changes.get("recipe")
     defaults = {} if recipe is None else find(str(recipe)).defaults
-    other: dict[str, str] = {}
+    other: dict[str, Any] = {}
     if recipe is not None or stage.reads is not None or "likelihood" in stage.changes:
         other |= _OF_ROWS
-    if stage.reads is not None:
+    if recipe is not None or stage.reads is not None:
         other |= _OF_NETWORKS
     return resolve(settings.model_dump(mode="json"), other, defaults, stage.changes)
 
@@ -196,3 +214,27 @@ def _of_run(folder: str) -> Fitted:
     if not Path(folder).is_dir():
         raise RunError(f"there is no earlier stage and no run {folder!r} to take weights from; put it back")
     return load(folder)
+
+
+def check_stages(stages: Sequence[Stage], base: Job) -> None:
+    """Compose all stages, untrained and on a few rows, so that none is refused after others were trained.
+
+    Raises
+    ------
+    ConfigError, CompositionError, StorageError, RunError
+        For what a stage would be refused for.
+    """
+    names = {stage.name for stage in stages}
+    data, rows = base.data, evenly(torch.cat([base.split.train, base.split.validation]), FEW)
+    label = None if data.label is None else data.label[rows]
+    few = replace(data, x=data.x[rows], label=label, group=None, factors=None, official={})
+    every, none = torch.arange(len(rows)), torch.arange(0)
+    small = replace(base, data=few, split=Split(every, none, none, "a few rows"))
+    untrained: dict[str, Fitted] = {}
+    with apart():
+        for stage in stages:
+            own = {
+                path: t.model_copy(update={"sha256": None}) if t.of in names else t for path, t in stage.stored.items()
+            }
+            job = stage_job(stage.model_copy(update={"stored": own}), small, untrained)
+            untrained[stage.name] = Fitted.of(job, job.build().model, with_baselines=False)

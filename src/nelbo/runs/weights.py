@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from nelbo import plugins
@@ -52,10 +53,29 @@ def read_about(folder: Path) -> dict[str, Any]:
     """
     config = read_json(folder / "config.json")
     check_format(config, FORMAT, str(folder))
-    if not isinstance(config.get("spec"), dict):
-        raise StorageError(f"{folder}/config.json does not describe a model (it has no spec); restore it from a copy")
+    try:
+        _File.model_validate(config)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        what = "does not describe a model" if where == "spec" else f"is damaged ({where}: {first['msg']})"
+        raise StorageError(f"{folder}/config.json {what}; restore it from a copy") from None
     found: dict[str, Any] = config
     return found
+
+
+class _Record(BaseModel):
+    path: str
+    sha256: str
+    parts: list[str]
+
+
+class _File(BaseModel):
+    """What is read of a model's `config.json` here."""
+
+    spec: dict[str, Any]
+    plugins: list[_Record] = []
+    weights_sha256: str | None = None
 
 
 def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) -> Model:
@@ -67,14 +87,26 @@ def load_model(folder: Path, networks: Mapping[str, nn.Module] | None = None) ->
     plugins.require(config.get("plugins", ()), str(folder.parent if folder.name == "model" else folder))
     spec, file = config["spec"], folder / "model.safetensors"
     _check_sizes(spec, networks, file)
-    with apart():  # initial weights are drawn, then overwritten
-        model: Model = build(spec, networks, kinds=OF_A_MODEL)
+    try:
+        with apart():  # initial weights are drawn, then overwritten
+            model: Model = build(spec, networks, kinds=OF_A_MODEL)
+    except _UNFORESEEN as problem:
+        raise _not_built(folder, problem) from problem
     weights, _ = read_tensors(file)
     if config.get("weights_sha256") not in {None, digest(weights)}:
         raise StorageError(f"{folder}/model.safetensors is not the file its config.json names; restore it from a copy")
     model.load_state_dict(weights)
     model.eval()
     return model
+
+
+# What a constructor of ours may raise for values of the right types that make no sense together.
+_UNFORESEEN = (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+
+
+def _not_built(folder: Path, problem: Exception) -> StorageError:
+    reason = next(iter(str(problem).splitlines()), type(problem).__name__)
+    return StorageError(f"{folder}/config.json describes no model that can be built ({reason}); restore it from a copy")
 
 
 def _check_sizes(spec: Spec, networks: Mapping[str, nn.Module] | None, file: Path) -> None:
@@ -88,10 +120,10 @@ def _check_sizes(spec: Spec, networks: Mapping[str, nn.Module] | None, file: Pat
     try:
         with torch.device("meta"), apart():
             model = build(spec, networks, kinds=OF_A_MODEL)
-    except (RuntimeError, NotImplementedError):  # a part of the user's own that looks at values
+    except _UNFORESEEN as problem:
         if not plugins.used_by(spec) and not networks:
-            raise
-        return
+            raise _not_built(file.parent, problem) from problem
+        return  # a part of the user's own that looks at values
     if not isinstance(model, Model):
         raise StorageError(f"{file.parent}/config.json describes no model but {spec['part']!r}; restore it from a copy")
     needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

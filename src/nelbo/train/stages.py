@@ -95,7 +95,7 @@ def parse_stages(content: object) -> tuple[Stage, ...]:
         stages = tuple(each if isinstance(each, Stage) else Stage.model_validate(each) for each in content)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise ConfigError(f"stage {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ConfigError(f"a stage's {'.'.join(map(str, first['loc'])) or 'table'}: {first['msg']}") from None
     check_order(stages)
     return stages
 
