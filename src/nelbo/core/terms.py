@@ -138,7 +138,7 @@ class Terms:
         figures
             To be read in the place of parts.
         """
-        if not self.penalties.keys().isdisjoint(parts):
+        if any(name in parts for name in self.penalties):
             raise ValueError(f"a penalty bears the name of a part of the loss: {', '.join(parts)}")
         every = {**parts, **self.penalties}
         if self.shared is not None:
