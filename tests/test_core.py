@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nelbo import errors
-from nelbo.core import Batch, sum_cells
+from nelbo.core import Batch, Group, Model, Space, sum_cells
+from nelbo.errors import CompositionError
 from nelbo.networks.precision import full_precision
 
 
@@ -64,3 +65,15 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_all() -> None:
     assert isinstance(problem, errors.CompositionError)
     assert str(problem) == "unknown recipe 'vea'; did you mean 'vae'? known: beta-vae, vae"
     assert str(errors.unknown("recipe", "xyz", [])) == "unknown recipe 'xyz'; known: none"
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [(slice(0, 2), slice(3, 5)), (slice(0, 3), slice(2, 5)), (slice(1, 5),), (slice(0, 5), slice(5, 5)), ()],
+    ids=str,
+)
+def test_groups_that_leave_out_a_latent_or_share_one_are_refused(slices: tuple[slice, ...]) -> None:
+    bare = type("Bare", (Model,), {})
+    bare.__abstractmethods__ = frozenset()
+    with pytest.raises(CompositionError, match="group"):
+        bare({str(place): Group(dims, Space.REAL) for place, dims in enumerate(slices)})

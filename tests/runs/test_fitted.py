@@ -125,6 +125,7 @@ def test_a_model_works_as_before_when_all_but_its_folder_is_gone(name: str, tmp_
         if key != "figures":
             assert np.array_equal(value, after[key]), key  # type: ignore[arg-type]
     assert "holds a model and no run" in refuse("encode", tmp_path / "elsewhere")
+    assert "is the model of a run and no run" in refuse("encode", tmp_path / "elsewhere" / "model")
 
 
 @pytest.fixture(scope="module")

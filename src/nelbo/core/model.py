@@ -90,11 +90,16 @@ class Model(nn.Module, ABC):
     ----------
     groups
         The latents by name, each a slice of the concatenated z with a space of its own.
+
+    Raises
+    ------
+    CompositionError
+        If the slices leave out a latent or share one.
     """
 
     def __init__(self, groups: Mapping[str, Group]) -> None:
         super().__init__()
-        self.groups = dict(groups)
+        self.groups = _in_order(groups)
 
     @property
     @abstractmethod
@@ -238,3 +243,18 @@ class LikelihoodModel(Model, ABC):
 
     def mode(self, px: Distribution) -> Tensor:
         return self.likelihood.mode(px)
+
+
+def _in_order(groups: Mapping[str, Group]) -> dict[str, Group]:
+    """The groups as given, whose slices follow one another from 0 on."""
+    end = 0
+    for name, group in sorted(groups.items(), key=lambda item: (item[1].dims.start or 0, item[1].dims.stop)):
+        if group.dims.start != end or group.dims.step not in (None, 1) or group.size < 1:
+            raise CompositionError(
+                f"the group {name!r} is {group.dims}, but the next latent that no group has is {end}; the slices of "
+                "groups follow one another from 0 on, and each latent is in one"
+            )
+        end = int(group.dims.stop)
+    if not groups:
+        raise CompositionError("a model has no group of latents; name one at least")
+    return dict(groups)

@@ -286,7 +286,7 @@ def starts(start: Distribution, chains: int, rows: int, generator: torch.Generat
 
 def _joined(pieces: list[tuple[Tensor, Tensor, float]]) -> Annealed:
     if not pieces:
-        raise ConfigError("there are no rows to evaluate; choose another --split or give --data")
+        raise ConfigError("there are no rows to evaluate; choose another --split or other rows")
     shares = [torch.softmax(log_w, 0) for log_w, _, _ in pieces]
     rows = torch.tensor([len(value) for _, value, _ in pieces], dtype=torch.float64)
     share = torch.cat(shares, 1).cpu()

@@ -107,7 +107,7 @@ def best_posteriors(
             for rows in chunks(batch, 2 * how.pairs, None)
         ]
     if not found:
-        raise ConfigError("there are no rows to measure; choose another --split or give --data")
+        raise ConfigError("there are no rows to measure; choose another --split or other rows")
     return Best(
         torch.cat([each.bounds for each in found], 1),
         found[0].steps,

@@ -115,7 +115,7 @@ def importance_log_likelihood(
             if progress is not None:
                 progress(log_w.shape[1])
     if not bounds:
-        raise ConfigError("there are no rows to evaluate; choose another --split or give --data")
+        raise ConfigError("there are no rows to evaluate; choose another --split or other rows")
     log_likelihood = torch.cat(logs)
     n = len(log_likelihood)
     return Estimate(

@@ -104,7 +104,7 @@ def posterior_log_likelihood(
             _estimate(model, batch[rows], how) for batch in batches for rows in chunks(batch, how.chains, progress)
         ]
     if not found:
-        raise ConfigError("there are no rows to evaluate; choose another --split or give --data")
+        raise ConfigError("there are no rows to evaluate; choose another --split or other rows")
     values, sizes, accepted = zip(*found, strict=True)
     rows = torch.tensor([len(value) for value in values], dtype=torch.float64)
     share = float((torch.tensor(accepted, dtype=torch.float64) * rows).sum() / rows.sum())

@@ -72,6 +72,8 @@ class Run:
         if not self.exists:
             raise RunError(f"{self.folder} is not a run (it has no config.json); nelbo runs lists those there are")
         config: dict[str, Any] = read_json(self.folder / "config.json")
+        if "spec" in config:
+            raise RunError(f"{self.folder} is the model of a run and no run: name the run, or new rows after the model")
         check_format(config, FORMAT, str(self.folder))
         return config
 

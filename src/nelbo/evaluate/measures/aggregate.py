@@ -112,7 +112,7 @@ def aggregate_posterior(
     n = sum(q.batch_shape[0] for q in encoded)
     if n < 2:
         raise DataError(
-            "the aggregate posterior is one of several rows, but there is 1; choose another --split or --data"
+            "the aggregate posterior is one of several rows, but there is 1; choose another --split or other rows"
         )
     p = model.prior_of(None)
     chosen, first = evenly(torch.arange(n), rows), 0

@@ -90,7 +90,7 @@ class Pit(Measure):
         if batches.rows < FEWEST:
             raise DataError(
                 f"pit makes histograms over rows, for which {batches.rows} are too few ({FEWEST} or more); choose "
-                "another --split, or give --data"
+                "another --split, or name more rows after the run"
             )
         u = torch.cat([self._ranks(subject.model, batch) for batch in subject.paced(batches.fixed(), len(batches))])
         return self._finding(subject, departures(u), pooled(u, subject.seed), len(u))

@@ -90,6 +90,7 @@ def codes(model: Model, batches: Batches) -> Codes:
     known = found >= 0
     if not bool(known.any()):
         raise DataError(
-            "probes read labels, but these rows have none; train with --label COLUMN, or give --data --label"
+            "probes read labels, but these rows have none; train with --label COLUMN, or name rows after the run "
+            "and their --label"
         )
     return torch.cat(means)[known].numpy(), found[known].long().numpy()

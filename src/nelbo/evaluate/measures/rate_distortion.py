@@ -89,7 +89,7 @@ def path_to(model: Model, batches: Iterable[Batch], betas: Iterable[float], temp
                 z = _of_prior(model.prior_of(batch[rows].context), PILOT, len(batch[rows]))
                 spreads.append(model.log_px(z, batch[rows]).double().std(0).cpu())
     if not spreads:
-        raise ConfigError("there are no rows to measure; choose another --split or give --data")
+        raise ConfigError("there are no rows to measure; choose another --split or other rows")
     marks = sorted({0.0, *map(float, betas)})
     c = max(float(torch.cat(spreads).nanmedian()), LEAST)
     inner = torch.expm1(torch.linspace(0, math.log1p(c * marks[-1]), temperatures + 1, dtype=torch.float64)[1:-1]) / c

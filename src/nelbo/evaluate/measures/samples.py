@@ -103,7 +103,7 @@ class Samples(Measure):
         if n < FEWEST:
             raise DataError(
                 f"samples compares clouds of rows, for which {n} are too few ({FEWEST} or more); choose another "
-                "--split, or give --data"
+                "--split, or name more rows after the run"
             )
         beside = evenly(train, n) if len(train) else train
         # Components of few rows suit these rows better than any others: those compared are not among them.
