@@ -254,3 +254,12 @@ def test_a_model_in_memory_is_like_the_one_on_disk(people: Path) -> None:
     assert stored.baselines is not None
     theirs = stored.baselines.tensors()
     assert all(tensor.equal(theirs[name]) for name, tensor in made.baselines.tensors().items())
+
+
+@pytest.mark.parametrize("rows", [[0, 10_000], [-1], [0.5], [[0]]], ids=str)
+def test_rows_that_the_data_do_not_have_are_refused(people: Path, rows: list[object]) -> None:
+    fitted, file = nelbo.load(people / "run"), people / "people.csv"
+    np.testing.assert_array_equal(nelbo.encode(fitted, file, [2, 1]).mean, nelbo.encode(fitted, file).mean[[2, 1]])  # type: ignore[arg-type]
+    for use in (nelbo.encode, nelbo.reconstruct):
+        with pytest.raises(DataError, match="rows"):
+            use(fitted, file, rows)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from nelbo.data.sources import Source
 from nelbo.data.spec import DataSpec
 from nelbo.errors import ConfigError
 from nelbo.noise import mixed_seed, own_noise
-from nelbo.runs.fitted import Fitted
+from nelbo.runs.fitted import Fitted, row_numbers
 from nelbo.train.job import threads
 
 __all__ = ["Reconstructions", "reconstruct"]
@@ -116,7 +116,7 @@ def reconstruct(
     if draws < 0:
         raise ConfigError(f"--draws {draws} is no number of draws; give 1 or more, or leave it out")
     data = fitted.read(data)
-    rows = torch.arange(len(data)) if rows is None else rows
+    rows = row_numbers(data, rows)
     made, drawn, model = [], [], fitted.model
     with threads(fitted.about.threads), own_noise(mixed_seed(seed, 0)):
         for batch in fitted.batches(data, rows).fixed():

@@ -19,7 +19,7 @@ from nelbo.core import Model
 from nelbo.data import Batches, Data, DataSpec, Transform
 from nelbo.data import transform as make_transform
 from nelbo.data.sources import Source
-from nelbo.errors import NelboError, RunError, StorageError
+from nelbo.errors import DataError, NelboError, RunError, StorageError
 from nelbo.runs.codes import codes_of
 from nelbo.runs.folder import Run
 from nelbo.runs.rows import matched, read_rows
@@ -147,6 +147,26 @@ class Fitted:
         if self.baselines is not None:
             write_tensors(folder / BASELINES, self.baselines.tensors())
         save_model(folder, self.model, {"about": self.about.model_dump(mode="json")})
+
+
+def row_numbers(data: Data, rows: Tensor | None) -> Tensor:
+    """The rows that were asked for, all where none were.
+
+    Raises
+    ------
+    DataError
+        If the data have no such row.
+    """
+    if rows is None:
+        return torch.arange(len(data))
+    rows = torch.as_tensor(rows)
+    if rows.dtype.is_floating_point or rows.dtype == torch.bool or rows.dim() != 1:
+        raise DataError(f"rows are whole numbers in one list, not {rows.dtype} of shape {tuple(rows.shape)}")
+    if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(data):
+        raise DataError(
+            f"rows {int(rows.min())} to {int(rows.max())} were asked for, but there are 0 to {len(data) - 1}"
+        )
+    return rows.long()
 
 
 def load(folder: Path | str | Run, networks: Mapping[str, nn.Module] | None = None) -> Fitted:
